@@ -139,6 +139,8 @@ ERRORS: dict[str, str] = {
     "G747": "a batch's record cannot be read",
     "G748": "a clip cannot be divided between GPUs",
     "G749": "a method does not support a clip that is divided between GPUs",
+    "G753": "the windows of a clip cannot be divided between GPUs",
+    "G755": "a run on several GPUs lost one of its processes",
     "G757": "a package for remote files is missing",
     "G758": "a URL is for reading only",
     "G760": "a file of a spec behind a URL cannot be fetched",
@@ -195,6 +197,7 @@ WARNINGS: dict[str, str] = {
     "G565": "the source prompt lacks words that a method compares with the target's",
     "G588": "the denoiser does not read the negative prompt",
     "G745": "some jobs of a batch are the same",
+    "G754": "some GPUs of a run make it no faster",
     "G759": "a shared cache is not used",
 }
 

@@ -2,6 +2,7 @@
 
     python runtime/benchmarks/several_gpus.py --gpus 4 --json several.json
     python runtime/benchmarks/several_gpus.py --gpus 4 --only clip --frames 81 --size 832x480
+    python runtime/benchmarks/several_gpus.py --gpus 4 --only windows
     python runtime/benchmarks/several_gpus.py --gpus 2 --device cpu --tiny    # tries the program
 
 *edits*: 16 clips with 4 edits each, of Stable Diffusion 1.5's size with random weights (`--tiny`:
@@ -9,7 +10,11 @@ the demo model). A process for each GPU keeps the model loaded, takes clips from
 prepares, inverts, edits and saves as `grain run` does; then the same in one process. Time counts
 from the moment when all models are loaded. Needs no Ray: `grain batch` does the same on a cluster.
 
-*clip*: one clip on one GPU, and divided between all of them; see `divided_clip.py`.
+*clip*: one clip of a video transformer on one GPU, and with its latent tokens divided between all
+of them; see `divided_clip.py`.
+
+*windows*: an edit of one long clip by a UNet, with its windows on one GPU, and divided between all
+of them; see `divided_windows.py`.
 """
 
 from __future__ import annotations
@@ -24,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import divided_clip
+import divided_windows
 import edit_cost
 import numpy as np
 import torch.multiprocessing as mp
@@ -135,7 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--gpus", type=int, default=4)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--only", choices=("edits", "clip"))
+    parser.add_argument("--only", choices=("edits", "clip", "windows"))
     parser.add_argument("--tiny", action="store_true", help="small models, to try the program")
     parser.add_argument("--clips", type=int, default=CLIPS, help="of 4 edits each")
     parser.add_argument("--steps", type=int, default=20)
@@ -146,12 +152,13 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="for models and clips (default: temporary)")
     parser.add_argument("--json", type=Path)
+    divided_windows.add_options(parser)
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
     place = tempfile.TemporaryDirectory() if arguments.folder is None else None
     with place or nullcontext(arguments.folder) as folder:
         root = Path(folder)
-        if arguments.only != "clip":
+        if arguments.only in (None, "edits"):
             (root / "edits").mkdir(parents=True)
             save_clips(root / "edits", arguments)
             several = time_edits(root / "edits", arguments.gpus, arguments)
@@ -160,8 +167,10 @@ def main() -> None:
             speed = round(one["seconds"] / several["seconds"], 3)
             results["edits"] = {"several": several, "one": one, "times as fast": speed}
             print("one device", one, f"times as fast: {speed}", flush=True)
-        if arguments.only != "edits":
+        if arguments.only in (None, "clip"):
             results["clip"] = divided_clip.time_clip(root / "wan", arguments)
+        if arguments.only in (None, "windows"):
+            results["windows"] = divided_windows.time_windows(root / "windows", arguments)
     write_results(arguments, results, on_gpu=arguments.device == "cuda")
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 
 from grainspec.model.numbers import first_steps
 from grainspec.model.settings.method import KEY_FRAME_INTERVAL, EditingName, method_of
 from grainspec.model.spec import Sampler
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.method_windows import at_once, batches, hierarchy
+from grainspec.plan.windows import FrameWindow
 from grainspec_runtime.prepare import Prepared
 
 
@@ -21,6 +22,16 @@ def denoiser_passes(prepared: Prepared) -> int:
     if prepared.process in _IN_OWN_WINDOWS:
         return _IN_OWN_WINDOWS[prepared.process](prepared)
     return _PASSES[prepared.process](prepared) * len(prepared.windows)
+
+
+def divided_windows(prepared: Prepared) -> int | None:
+    """Return into how many windows each prediction of a step is divided; 1 for the clip at once.
+
+    None for methods that do more in a step than predict for windows (:mod:`.denoiser`).
+    """
+    if prepared.process == "controlvideo":
+        return len(_hierarchy(prepared))
+    return len(prepared.windows) if prepared.process in _BY_WINDOWS else None
 
 
 def guided_passes(sampler: Sampler) -> int:
@@ -81,6 +92,7 @@ def _of_dmt(prepared: Prepared) -> int:
     return 3 * steps + 1 + optimised + 2 * twice
 
 
+_BY_WINDOWS: Collection[EditingName] = ("invert_and_sample", "fatezero", "video_p2p")
 _PASSES: dict[EditingName, Callable[[Prepared], int]] = {
     "invert_and_sample": _of_inversion,
     "flow_edit": _of_flow_edit,
@@ -102,10 +114,15 @@ def _of_tokenflow(prepared: Prepared) -> int:
 
 
 def _of_controlvideo(prepared: Prepared) -> int:
+    return 2 * len(prepared.timesteps) * len(_hierarchy(prepared))
+
+
+def _hierarchy(prepared: Prepared) -> Sequence[FrameWindow]:
+    """Return ControlVideo's windows."""
     windows = prepared.windows
-    if len(windows) > 1:
-        windows = hierarchy(len(prepared.plan.groups), method_of(prepared.spec).interval)
-    return 2 * len(prepared.timesteps) * len(windows)
+    if len(windows) == 1:
+        return windows
+    return hierarchy(len(prepared.plan.groups), method_of(prepared.spec).interval)
 
 
 _IN_OWN_WINDOWS: dict[EditingName, Callable[[Prepared], int]] = {

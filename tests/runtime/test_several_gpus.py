@@ -1,12 +1,14 @@
-"""One clip in several processes on the CPU: the same as in one, to rounding."""
+"""One clip in several processes on the CPU, by tokens or by windows: the same as in one."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import pytest
@@ -16,9 +18,11 @@ from programs import printed
 from wan import tiny_wan
 
 from grainspec import GrainError, parse
+from grainspec.diagnostics import Diagnostic
 from grainspec_runtime.backbones.families.wan.parallel import division_of
-from grainspec_runtime.commands.parts import check_prepared
+from grainspec_runtime.commands.parts import _LOST, _ended
 from grainspec_runtime.demo import __file__ as demo
+from grainspec_runtime.editing.divided import check_divided
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import prepare
 from grainspec_runtime.runs.read import read_run
@@ -69,7 +73,7 @@ def test_a_word_mask_is_refused(tmp_path: Path) -> None:
         spec.write_text(text.replace("sampler", f"method dfvedit {{ {settings} }}\nsampler"))
         prepared = prepare(parse(spec.read_text()), tmp_path)
         with pytest.raises(GrainError, match=code) if code else nullcontext():
-            check_prepared([prepared])
+            check_divided([prepared], 2)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +82,7 @@ def test_a_word_mask_is_refused(tmp_path: Path) -> None:
         (("--study",), "`--gpus` does not work with `--study`"),
         (("--compile",), "`--gpus` does not work with `--compile`"),
         (("--parallel", "both"), "'both' is not one of 'auto', 'ulysses', 'ring'"),
-        ((), "Stable Diffusion"),  # G748
+        (("--parallel", "ring"), "`--parallel ring`"),  # G748
     ],
 )
 def test_options_that_do_not_go_with_it(grain: Grain, options: tuple[str, ...], said: str) -> None:
@@ -92,6 +96,124 @@ def test_a_way_to_divide_needs_processes(grain: Grain) -> None:
     result = grain("run", EXAMPLES / "crossing.grain", "--parallel", "ring")
     assert result.code == 2
     assert "add `--gpus`" in result.err
+
+
+def test_edits_in_windows_are_those_of_one_process(tmp_path: Path) -> None:
+    """Bit-identical, with random draws, injection, motion modules, and attention maps."""
+    (cases, *codes), (_, *others) = printed("divided_edits.py", tmp_path)
+    assert codes == others == ["G505", "G748", "G753"]
+    assert list(cases) == ["demo-image", "resumed", "unshared", "demo-motion", "fatezero"]
+    for case, (alone, here, apart, resumed_at, same, division) in cases.items():
+        assert apart == 0, case
+        assert same, case
+        assert resumed_at == (case == "resumed")
+        assert division == [3, 2], case
+        if case != "resumed":
+            assert here == alone * 2 // 3, case  # two of three windows
+
+
+WINDOWS = ("--set", "context.overlap=1", "--set", "context.keys=0")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ((), ["G753", "the clip has one window, which 3 GPUs cannot share", "`context { frames "]),
+        (
+            (*WINDOWS, "--set", "context.frames=5"),
+            ["G753", "the clip has 2 windows", "Write `context { frames 4  overlap 1  keys 0 }`"],
+        ),
+        (("--set", "method.name=tokenflow"), ["G753", "`method tokenflow` runs on one GPU"]),
+    ],
+)
+def test_windows_that_are_not_enough_are_refused(
+    grain: Grain, settings: tuple[str, ...], said: list[str]
+) -> None:
+    how = ("--gpus", "3", "--device", "cpu")
+    result = grain("run", EXAMPLES / "instance.grain", *how, *settings)
+    assert result.code == 1
+    for words in said:
+        assert words in result.err
+
+
+def test_what_a_message_says_to_write_is_enough() -> None:
+    text = (EXAMPLES / "instance.grain").read_text()
+
+    def checked(settings: str, gpus: int) -> list[Diagnostic]:
+        return check_divided([prepare(parse(text + settings), EXAMPLES)], gpus)
+
+    one = "context { frames 8  overlap 1  keys 1 }"
+    for gpus, frames in ((2, 7), (3, 5), (4, 4)):
+        with pytest.raises(GrainError) as refused:
+            checked(one, gpus)
+        cure = f"context {{ frames {frames}  overlap 1  keys 1 }}"
+        assert refused.value.diagnostics[0].cure == f"Write `{cure}`, or remove `--gpus`."
+        assert checked(cure, gpus) == []
+    [warning] = checked("context { frames 3  overlap 1  keys 0 }", 3)
+    assert warning.code == "G754"
+    assert warning.cure == "Write `--gpus 2`."
+
+
+def ended(*programs: str) -> int:
+    """Wait for a process for each program; return the exit code of the run."""
+    with ExitStack() as opened:
+        files = [opened.enter_context(TemporaryFile("w+")) for _ in programs]
+        processes = [
+            subprocess.Popen([sys.executable, "-c", program], stdout=file)
+            for program, file in zip(programs, files, strict=True)
+        ]
+        return _ended(processes, files)
+
+
+def test_the_process_that_failed_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    lost, fails = f"raise SystemExit({_LOST})", "print('it is full'); raise SystemExit(1)"
+    killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    assert ended("", "") == 0
+    assert ended(fails, lost) == 1
+    assert capsys.readouterr().err == ""  # the first process speaks for itself
+    assert ended(lost, fails) == 1
+    assert ended(killed, fails) == 1
+    assert capsys.readouterr().err.count("process 1 of the run failed:\nit is full") == 2
+    with pytest.raises(GrainError, match="process 1 of the run was ended by signal 9") as refused:
+        ended(lost, killed)
+    assert refused.value.diagnostics[0].code == "G755"
+
+
+def test_an_exchange_with_a_process_that_has_ended() -> None:
+    [codes] = printed("divided_ended.py")
+    assert codes == ["G755"] * 6
+
+
+@pytest.mark.slow  # seven processes load torch, and three runs make an edit
+def test_a_run_of_windows_is_ended_and_resumed(tmp_path: Path, grain: Grain) -> None:
+    spec = EXAMPLES / "instance.grain"
+    how = ["--set", "sampler.steps=4", "--set", "context.frames=7", "--device", "cpu"]
+    one, out = tmp_path / "one", tmp_path / "runs" / "two"
+    assert grain("run", spec, *how, "-o", one, "--no-cache").code == 0
+    command = [sys.executable, "-m", "grainspec", "run", spec, *how, "-o", out, "--gpus", "2"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment["GRAINSPEC_CACHE"] = str(tmp_path / "cache")
+    with subprocess.Popen(
+        [*command, "--progress", "json"], env=environment, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stderr is not None
+        for line in running.stderr:
+            event = json.loads(line)
+            if event.get("stage") == "sample" and event["done"] > event["total"] // 2:
+                break
+        running.terminate()
+        running.stderr.read()  # ends when all processes have
+    assert running.returncode != 0
+    assert not out.exists()
+    assert [path.name for path in tmp_path.iterdir() if path.name != "one"] == ["cache"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    assert ended.returncode == 0, ended.stderr
+    assert "inversion from the cache" in ended.stdout
+    assert "divided between 2 processes: 4 windows" in ended.stdout
+    assert np.array_equal(read_run(one).edited, read_run(out).edited)
+    assert read_run(out).manifest["division"] == {"windows": 4, "processes": 2}
+    assert read_run(out).manifest["run_key"] == read_run(one).manifest["run_key"]
+    assert "windows 4, processes 2" in (out / "report.html").read_text()
 
 
 @pytest.mark.slow  # three processes load torch, and two runs make an edit

@@ -132,9 +132,6 @@ class AnalyticFlow:
         """Timestep, passes and frames of each call of the network."""
         self._attention: Attention | None = None
 
-    def agreed(self, value: int) -> bool:
-        return True
-
     @property
     def schedule(self) -> FlowSchedule:
         return FlowSchedule(self.scheduler)

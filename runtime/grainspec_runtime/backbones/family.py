@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from grainspec.clip.crop import NativeSize
 from grainspec.diagnostics import Diagnostic
@@ -57,8 +57,12 @@ class Family(Protocol):
         """The editing methods of other papers that its models support."""
 
     @property
-    def divides_clips(self) -> bool:
-        """Whether its models can run one clip on several devices (:class:`.LoadOptions`)."""
+    def divides(self) -> Literal["tokens", "windows"]:
+        """What of a clip several devices divide between them (:class:`.LoadOptions`).
+
+        ``tokens``: the checkpoint divides the latent tokens in each pass. ``windows``: it runs on
+        the windows of a long clip, of which each device gets some.
+        """
 
     @property
     def parts(self) -> Mapping[str, Mapping[str, str]]:
@@ -165,13 +169,7 @@ class Checkpoint(Protocol):
 
     @property
     def division(self) -> Division | None:
-        """How processes share its self-attention; None if one process runs it alone."""
-
-    def agreed(self, value: int) -> bool:
-        """Return whether all processes that share it have the same value; True for one process.
-
-        All of them have to call it, before what depends on the cache or on other files.
-        """
+        """How processes share its self-attention; None if each process runs all of it."""
 
     @property
     def findings(self) -> Sequence[Diagnostic]:

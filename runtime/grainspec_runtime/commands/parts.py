@@ -14,19 +14,32 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import IO
 
 import click
 
-from grainspec.diagnostics import fail
+from grainspec.diagnostics import GrainError, fail
 from grainspec_runtime.commands.loading import LoadingArguments
 from grainspec_runtime.models.options import LoadOptions, Parallel
-from grainspec_runtime.prepare import Prepared
 
 _PART = "GRAINSPEC_PART"
 """Set in the processes of a run: its number, how many there are, and the port where they meet."""
+
+_PATIENCE = timedelta(hours=12)
+"""How long a process waits for the others: the first one saves long clips between variants. One
+that has ended is noticed at once."""
+
+_TIME_TO_END = 20.0
+"""Seconds after which a process that is to end is killed: it may wait for another one."""
+
+_TIME_TO_FAIL = 5.0
+"""Seconds for the others to fail after one: the first that did so may be the last to end."""
+
+_LOST = 3
+"""Exit code of a process that ends because another one has; it prints nothing."""
 
 
 def part_of_run() -> int | None:
@@ -50,20 +63,6 @@ def check_gpus(gpus: int, loading: LoadingArguments) -> None:
         raise fail("G748", message, f"Write `--gpus {there}`." if there > 1 else "Remove `--gpus`.")
 
 
-def check_prepared(prepared: Sequence[Prepared]) -> None:
-    """Raise GrainError for edits that are not divided: G748 for their model, G749 for a method."""
-    family = prepared[0].model.family
-    if not family.divides_clips:
-        message = f"{family.name} runs on one GPU: `--gpus` divides the clips of video transformers"
-        raise fail("G748", message, "Remove `--gpus`; `grain batch` uses all GPUs.")
-    for method in filter(None, (one.spec.method for one in prepared)):
-        if method.name == "dfvedit" and method.word_mask and not method.blends:
-            message = "the word mask of `method dfvedit` reads the attention of all latent tokens, "
-            message += "which `--gpus` divides"
-            cure = "Write `word_mask 0%` in `method dfvedit`, or remove `--gpus`."
-            raise fail("G749", message, cure, method.span)
-
-
 def run_in_parts(gpus: int) -> int:
     """Run this process's command in ``gpus`` processes; return the exit code of the run.
 
@@ -73,14 +72,17 @@ def run_in_parts(gpus: int) -> int:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "grainspec", *sys.argv[1:]]
-    with tempfile.TemporaryFile("w+", errors="replace") as said:
+    with ExitStack() as files:
+        said = [
+            files.enter_context(tempfile.TemporaryFile("w+", errors="replace")) for _ in range(gpus)
+        ]
         processes = [
             subprocess.Popen(
                 command,
                 env={**os.environ, _PART: f"{number}/{gpus}/{port}"},
                 stdin=None if number == 0 else subprocess.DEVNULL,
-                stdout=None if number == 0 else said,
-                stderr=None if number == 0 else said,
+                stdout=None if number == 0 else said[number],
+                stderr=None if number == 0 else said[number],
             )
             for number in range(gpus)
         ]
@@ -90,35 +92,49 @@ def run_in_parts(gpus: int) -> int:
             for process in processes:
                 process.terminate()
             for process in processes:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_TIME_TO_END)
+                process.kill()
                 process.wait()
 
 
-def _ended(processes: list[subprocess.Popen[bytes]], said: IO[str]) -> int:
-    """Wait until all processes have ended, or one has failed; return the exit code."""
-    while True:
-        codes = [process.poll() for process in processes]
-        failed = [number for number, code in enumerate(codes) if code]
-        if failed:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return processes[0].wait(5) or _fail(failed[0], said)
-            return _fail(failed[0], said)
-        if all(code is not None for code in codes):
-            return 0
+def _ended(processes: list[subprocess.Popen[bytes]], said: Sequence[IO[str]]) -> int:
+    """Wait until all processes have ended, or one has failed; return the exit code of the run.
+
+    Prints what another process than the first has said last if that is why the run failed. Raises
+    GrainError (G755) if the system has ended one.
+    """
+    codes: list[int | None] = [None]
+    while None in codes and not any(codes):
         time.sleep(0.1)
-
-
-def _fail(number: int, said: IO[str]) -> int:
-    said.seek(0)
-    sys.stderr.write(f"process {number} of the run failed:\n{said.read()[-4000:]}\n")
-    return 1
+        codes = [process.poll() for process in processes]
+    if not any(codes):
+        return 0
+    end = time.monotonic() + _TIME_TO_FAIL
+    while None in codes and time.monotonic() < end:
+        time.sleep(0.1)
+        codes = [process.poll() for process in processes]
+    failed = [(number, code) for number, code in enumerate(codes) if code and code != _LOST]
+    # an error explains more than a signal, which may be that of a library whose peer is gone
+    number, code = min(failed, key=lambda it: (it[1] < 0, it[0]), default=(0, 1))
+    if number:
+        said[number].seek(0)
+        last = said[number].read()[-4000:]
+        sys.stderr.write(f"process {number} of the run failed:\n{last}\n")
+    if code < 0:
+        message = f"process {number} of the run was ended by signal {-code}"
+        cure = "Give the same command again, which resumes the run. Is there enough memory?"
+        raise fail("G755", message, cure)
+    return code
 
 
 @contextmanager
 def joined(options: LoadOptions, gpus: int | None, how: Parallel) -> Iterator[LoadOptions]:
     """Join the processes of the run inside the block; gives the options of this one.
 
-    ``how`` is what self-attention is divided by. Without ``gpus`` they are the options themselves,
-    and nothing is joined.
+    ``how`` is what a transformer's self-attention is divided by. Without ``gpus`` they are the
+    options themselves, and nothing is joined. Where another process has ended (G755), this one
+    ends, too: :func:`run_in_parts` says why.
     """
     if not gpus:
         yield options
@@ -135,8 +151,13 @@ def joined(options: LoadOptions, gpus: int | None, how: Parallel) -> Iterator[Lo
         init_method=f"tcp://127.0.0.1:{port}",
         rank=number,
         world_size=count,
+        timeout=_PATIENCE,
     )
     try:
         yield replace(options, device="cpu" if on_cpu else f"cuda:{number}", parallel=how)
+    except GrainError as error:
+        if error.diagnostics[0].code == "G755":
+            raise SystemExit(_LOST) from error
+        raise
     finally:
         dist.destroy_process_group()

@@ -20,7 +20,6 @@ from grainspec_runtime.commands.again import EarlierRun
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
 from grainspec_runtime.commands.parts import (
     check_gpus,
-    check_prepared,
     joined,
     part_of_run,
     run_in_parts,
@@ -40,6 +39,7 @@ from grainspec_runtime.commands.spec_file import (
     tracking_on_need,
     written,
 )
+from grainspec_runtime.editing.divided import check_divided
 from grainspec_runtime.memory.estimate import memory_warnings, needs_of
 from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.models.options import Parallel
@@ -87,14 +87,15 @@ from grainspec_runtime.tracking.bake import TrackOptions
 @click.option(
     "--gpus",
     type=click.IntRange(2),
-    help="Divide the clip between so many GPUs, for video transformers: memory and time of one "
-    "clip.",
+    help="Divide the clip between so many GPUs: its windows (`context`) for models with a UNet, "
+    "its latent tokens for video transformers.",
 )
 @click.option(
     "--parallel",
     type=click.Choice(get_args(Parallel)),
-    help="What self-attention is divided by with --gpus: heads (ulysses), keys (ring), or heads as "
-    "far as their number allows, and for the rest keys (auto, the default).",
+    help="What self-attention of video transformers is divided by with --gpus: heads (ulysses), "
+    "keys (ring), or heads as far as their number allows, and for the rest keys (auto, the "
+    "default).",
 )
 @set_option
 @stdin_option
@@ -143,9 +144,11 @@ def run(
     (the share of attention inside each region, without and with modulation) and the attention maps.
     The run takes longer, and the edit is bit-identical.
 
-    With --gpus, the command runs in as many processes, each on its GPU with a part of the clip's
-    latent tokens. The edit equals that of one GPU up to rounding. run.json says how self-attention
-    was divided.
+    With --gpus, the command runs in as many processes, each on its GPU. For a model with a UNet,
+    each runs some of the windows of the spec's `context`, and encodes and decodes some of the
+    frames. For a video transformer, each has a part of the latent tokens, and memory is divided
+    too; --parallel says by what self-attention is divided. The edit equals that of one GPU up to
+    rounding. run.json says how the clip was divided.
 
     With --again, SPEC is a run's folder, and the new run is written to runs/RUN-again by default.
     It is said whether both edits are bit-identical. Options on the command line replace those of
@@ -163,7 +166,7 @@ def run(
       grain run edit.grain --reconstruct
       grain run edit.grain --fresh
       grain run edit.grain --study
-      grain run wan.grain --gpus 4
+      grain run long.grain --gpus 4
       grain run wan.grain --gpus 4 --parallel ring
       grain run s3://studio/night/edit.grain -o s3://studio/out/edit
       grain run --again runs/edit
@@ -194,8 +197,7 @@ def run(
         tracking = replace(tracking, replaces=earlier is None)  # they are those of the spec now
         prepared = _prepared(file, variants, embeddings, loras, tracking)
         prepared = [earlier.compared(one) for one in prepared] if earlier else prepared
-        if gpus:
-            check_prepared(prepared)
+        divided = check_divided(prepared, gpus, parallel or "auto") if gpus else []
         if gpus and part is None:  # the spec is checked, and its regions are tracked
             raise SystemExit(run_in_parts(gpus))
         printed: set[Diagnostic] = set()
@@ -209,7 +211,7 @@ def run(
             else:
                 file.print_findings(new, format_)
 
-        print_new(warning for one in prepared for warning in one.warnings)
+        print_new([*(warning for one in prepared for warning in one.warnings), *divided])
         options = loading.options()
         needs = needs_of(prepared[0], options)
         print_new(memory_warnings(prepared[0], needs, options))

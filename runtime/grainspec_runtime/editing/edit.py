@@ -18,6 +18,7 @@ from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, plan_of_frames
 from grainspec.prompt_alignment import PromptAlignment, align_prompts
 from grainspec_runtime.editing import resume
+from grainspec_runtime.editing.frames import decoded
 from grainspec_runtime.editing.result import EditResult, Reconstruction
 from grainspec_runtime.editing.session import ClipSession
 from grainspec_runtime.flow.guide import guiding_paths
@@ -61,20 +62,23 @@ def edit(
     session.hold(process.holding(job))
     session.keep_unfinished(state)
     begin = state.load(session.latents, session.warn) if options.resumes else None
+    if not session.ranks.agree(begin[0] if begin else 0):
+        begin = None
     done = begin[0] if begin else 0
-    if not session.checkpoint.agreed(done):
-        begin, done = None, 0
     reused, reconstruction, study = True, None, None
+    keeps = options.use_cache and session.ranks.is_first
     edited = finished(state.key) if done == state.steps and not options.reconstruct else None
-    was_finished = session.checkpoint.agreed(edited is not None) and edited is not None
-    if edited is None or not was_finished:
+    if not session.ranks.agree(edited is not None):
+        edited = None
+    was_finished = edited is not None
+    if edited is None:
         attention = _EditAttention(session, prepared, cross_rule)
         sampled = process.run(
             job,
             attention.make,
             stage=session.stages.stage,
             begin=begin,
-            keep=state if options.use_cache else lambda done, state: None,
+            keep=state if keeps else lambda done, state: None,
             warn=session.warn,
         )
         reused = sampled.reused
@@ -102,7 +106,7 @@ def edit(
         resumed_at=done,
         was_finished=was_finished,
         study=study,
-        division=checkpoint.division,
+        division=session.division(prepared),
     )
 
 
@@ -176,7 +180,7 @@ def _state(
         "options": session.recorded_options,
         "versions": [torch.__version__, diffusers.__version__],
     }
-    if session.checkpoint.division is not None:  # equal up to rounding is not bit-identical
+    if session.checkpoint.division is not None:  # equal up to rounding; windows: bit-identical
         facts["division"] = session.checkpoint.division
     if cross_rule is not None:
         facts["cross_rule"] = getattr(cross_rule, "__qualname__", repr(cross_rule))
@@ -239,7 +243,7 @@ class _EditAttention:
 
 def _decoded(session: ClipSession, prepared: Prepared, latents: Tensor) -> Frames:
     with session.stages.stage("decode", prepared.variant):
-        edited = session.checkpoint.decode_clip(latents)
+        edited = decoded(session.checkpoint, latents, session.ranks)
         if prepared.blend_space in ("pixels", "both"):
             edited = blended(session.frames, edited, prepared.pixel_weights())
     return prepared.bound.crop.unpadded(edited)
@@ -250,8 +254,8 @@ def _reconstructed(session: ClipSession, prepared: Prepared, job: Job) -> Recons
     latents = process.reconstruct(job, stage=session.stages.stage, warn=session.warn)
     shown = prepared.bound.crop.unpadded
     frames = shown(session.frames)
-    reconstructed = shown(session.checkpoint.decode_clip(latents))
-    round_trip = shown(session.checkpoint.decode_clip(session.latents))
+    reconstructed = shown(decoded(session.checkpoint, latents, session.ranks))
+    round_trip = shown(decoded(session.checkpoint, session.latents, session.ranks))
     return Reconstruction(
         reconstructed, psnr(frames, reconstructed) or 0.0, psnr(frames, round_trip) or 0.0
     )

@@ -11,6 +11,7 @@ from grainspec_runtime.media.sound import Sound
 from grainspec_runtime.media.times import FrameTimes
 from grainspec_runtime.modulation.part import Division
 from grainspec_runtime.prepare import Prepared
+from grainspec_runtime.ranks import WindowDivision
 from grainspec_runtime.study.record import Study
 
 
@@ -38,7 +39,7 @@ class EditResult:
     resumed_at: number of sampling steps taken over from an interrupted run.
     was_finished: the interrupted run had finished this edit and written its folder.
     study: the recorded attention, if it was requested.
-    division: how processes shared the denoiser's self-attention; None if there was one process.
+    division: how processes shared the clip; None if there was one process.
     times: when each frame is shown. sound: the source's sound for these frames, if it can be kept.
     """
 
@@ -60,7 +61,7 @@ class EditResult:
     was_finished: bool = False
     study: Study | None = None
     sound: Sound | None = None
-    division: Division | None = None
+    division: Division | WindowDivision | None = None
 
     @property
     def fps(self) -> float:

@@ -22,6 +22,8 @@ from grainspec_runtime.cache.store import using
 from grainspec_runtime.conditioning.pictures import control_pictures
 from grainspec_runtime.demo.checks import strange_clip
 from grainspec_runtime.editing import resume
+from grainspec_runtime.editing.divided import check_divided
+from grainspec_runtime.editing.frames import decoded, encoded
 from grainspec_runtime.editing.options import RunOptions
 from grainspec_runtime.editing.stages import StageProgress, Stages
 from grainspec_runtime.flow.clip_flow import ClipFlow
@@ -31,10 +33,13 @@ from grainspec_runtime.media.sound import Sound, SoundLost, sound_of
 from grainspec_runtime.media.times import FrameTimes, clip_times
 from grainspec_runtime.memory.out_of_memory import out_of_memory
 from grainspec_runtime.models.options import LoadOptions
+from grainspec_runtime.modulation.part import Division
+from grainspec_runtime.passes import divided_windows
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.process import Process
 from grainspec_runtime.processes.registry import EDITING
+from grainspec_runtime.ranks import ALONE, Ranks, WindowDivision
 
 _SHARED = ("video", "model", "controls")
 
@@ -48,7 +53,9 @@ class ClipSession:
     error; after an error it stays in the cache, so that the same run can resume.
 
     frames: uint8 ``[F, H, W, 3]``. latents: ``[F, c, h, w]``. pictures: the control images, each
-    like ``frames``. times, sound: when the frames are shown, and what is heard with them.
+    like ``frames``. times, sound: when the frames are shown, and what is heard with them. ranks:
+    the processes that share the clip. They make the same edits in the same order, and the first one
+    writes to the cache.
     """
 
     checkpoint: Checkpoint
@@ -57,6 +64,7 @@ class ClipSession:
     sound: Sound | None
     latents: torch.Tensor
     pictures: tuple[Frames, ...]
+    ranks: Ranks
 
     def __init__(
         self,
@@ -72,6 +80,10 @@ class ClipSession:
         self.loading = loading
         self.stages = Stages(progress, self._out_of_memory)
         self.recorded_options = loading.recorded()
+        self.ranks = ALONE
+        if loading.parallel:
+            divides = first.model.family.divides == "windows"
+            self.ranks = Ranks.of_group(divides_windows=divides)
         self._load = load
         self._warned = warned
         self._first = first
@@ -100,7 +112,7 @@ class ClipSession:
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         self._open = False
-        if kind is None and not self._keeps_states:
+        if kind is None and not self._keeps_states and self.ranks.is_first:
             for state in self._unfinished:
                 state.drop()
         self._held.close()
@@ -115,13 +127,16 @@ class ClipSession:
         """Raise ValueError if an edit has another clip, model or controls than this session.
 
         Raises GrainError: G547 if its edited regions differ and `control inpaint` masks them, G571
-        if attention shall be recorded, and a study cannot record that of its method.
+        if attention shall be recorded, and a study cannot record that of its method; G748, G749 or
+        G753 if processes shall share the clip, and cannot (:func:`.check_divided`).
         """
         if prepared.base.resolve() != self._first.base.resolve():
             raise ValueError("all edits of a session must have the same base folder")
         for name in _SHARED:
             if getattr(prepared.spec, name) != getattr(self._first.spec, name):
                 raise ValueError(f"all edits of a session must have the same {name}")
+        if self.loading.parallel:
+            check_divided([prepared], self.ranks.count, self.loading.parallel)
         method = prepared.spec.method
         if self.options.study and method and (why := TRAITS[method.name].unstudied):
             message = f"a study cannot record the attention of `method {method.name}`: {why}"
@@ -133,6 +148,12 @@ class ClipSession:
             message += "and `control inpaint` masks those"
             cure = "Run each variant by itself, with `--variant`."
             raise fail("G547", message, cure, masked[0].span)
+
+    def division(self, prepared: Prepared) -> Division | WindowDivision | None:
+        """Return how processes share an edit of the clip; None if there is one process."""
+        if self.ranks.divides_windows:
+            return self.ranks.division_of(divided_windows(prepared) or 1)
+        return self.checkpoint.division
 
     def warn(self, finding: Diagnostic) -> None:
         """Add a warning to the next result, and tell it now: that result may be minutes away."""
@@ -168,7 +189,7 @@ class ClipSession:
                 self._denoiser,
                 self.latents,
                 self.loading.additions(),
-                use_cache=self.options.use_cache,
+                use_cache=self.options.use_cache and self.ranks.is_first,
                 look_up=self.options.look_up,
             )
         return self._processes[name]
@@ -194,9 +215,9 @@ class ClipSession:
             path = first.base / first.spec.video.path
             self.frames = decode_frames(path, first.plan.frames, first.bound.crop)
             self._read_times(path)
-            self.latents = self.checkpoint.encode_clip(self.frames)
+            self.latents = encoded(self.checkpoint, self.frames, self.ranks)
             if demo := demo_model(first.spec.model):
-                round_trip = self.checkpoint.decode_clip(self.latents)
+                round_trip = decoded(self.checkpoint, self.latents, self.ranks)
                 span = first.spec.video.span_of("path")
                 for finding in strange_clip(self.frames, round_trip, span, demo):
                     self.warn(finding)
@@ -235,7 +256,7 @@ class ClipSession:
                 controls = self.checkpoint.load_controls(
                     first.spec.controls, self.pictures, first.base
                 )
-        self._denoiser = Denoiser(self.checkpoint, controls)
+        self._denoiser = Denoiser(self.checkpoint, controls, ranks=self.ranks)
 
     def _out_of_memory(self, stage: str, error: BaseException) -> BaseException:
         first = self._first

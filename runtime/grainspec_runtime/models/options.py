@@ -29,10 +29,12 @@ class LoadOptions:
     vae_slicing: encode and decode one frame at a time. vae_tiling: encode and decode large frames
     in overlapping tiles.
     compile: compile the denoiser with torch.compile.
-    parallel: divide the tokens of a clip between the processes of torch.distributed, which is
-    initialized; each loads the model, and makes the same edit. Self-attention is divided by its
-    heads (``ulysses``), by its keys (``ring``), or by heads as far as their number allows, and for
-    the rest by keys (``auto``): :mod:`grainspec_runtime.modulation.part`.
+    parallel: divide a clip between the processes of torch.distributed, which is initialized; each
+    loads the model, and makes the same edit. With a UNet, each runs some of the windows
+    (:mod:`grainspec_runtime.ranks`), and only ``auto`` is allowed. With a video transformer, each
+    has a part of the tokens (:mod:`grainspec_runtime.modulation.part`): self-attention is divided
+    by its heads (``ulysses``), by its keys (``ring``), or by heads as far as their number allows,
+    and for the rest by keys (``auto``).
     loras: LoRAs, which are fused into the weights. embeddings: textual inversions.
     """
 

@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from grainspec_runtime.models.options import Parallel
+from grainspec_runtime.ranks import exchanging
 
 
 class Division(NamedTuple):
@@ -65,7 +66,8 @@ class KeySlice(NamedTuple):
 class Part:
     """A process's part of the tokens of a clip, whose number the network tells in every call.
 
-    The processes are those of torch.distributed; all of them have to make it.
+    The processes are those of torch.distributed; all of them have to make it. Its exchanges raise
+    GrainError (G755) if another process has ended.
     """
 
     def __init__(self, division: Division) -> None:
@@ -99,7 +101,8 @@ class Part:
     def gathered(self, part: Tensor, dim: int = 1) -> Tensor:
         """Return the whole of a tensor whose parts ``[…, n, …]`` are in the processes."""
         parts = [part.new_empty(part.shape) for _ in range(self.ranks)]
-        dist.all_gather(parts, part.contiguous())
+        with exchanging():
+            dist.all_gather(parts, part.contiguous())
         return torch.cat(parts, dim=dim).narrow(dim, 0, self.tokens)
 
     def heads_divided(self, *parts_PHnd: Tensor) -> Tensor:
@@ -132,23 +135,17 @@ class Part:
             if tokens.start < tokens.stop:
                 key, value = held[:, :, :, : tokens.stop - tokens.start]
                 yield KeySlice(key, value, tokens)
-            for transfer in transfers:
-                transfer.wait()
+            with exchanging():
+                for transfer in transfers:
+                    transfer.wait()
             held, free = free, held
 
     def same(self, tensor: Tensor) -> Tensor:
         """Return the first process's tensor: rounding must not make the processes drift apart."""
         shared = tensor.clone(memory_format=torch.contiguous_format)
-        dist.broadcast(shared, 0)
+        with exchanging():
+            dist.broadcast(shared, 0)
         return shared
-
-    def agreed(self, value: int) -> bool:
-        """Return whether all processes have the same value."""
-        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-        ends = torch.tensor([value, -value], device=device)
-        dist.all_reduce(ends, dist.ReduceOp.MAX)
-        largest, smallest = ends.tolist()
-        return bool(largest == -smallest)
 
     @property
     def _place(self) -> int:
@@ -168,18 +165,19 @@ class Part:
         if self.division.ulysses == 1:
             return sent
         come = torch.empty_like(sent)
-        dist.all_to_all_single(come, sent, group=self._group)
+        with exchanging():
+            dist.all_to_all_single(come, sent, group=self._group)
         return come
 
     def _pass_on(self, held: Tensor, free: Tensor) -> list[dist.Work]:
         """Begin to send ``held`` to the next group, and to receive the one before's in ``free``."""
         step = self.division.ulysses
-        return dist.batch_isend_irecv(
-            [
-                dist.P2POp(dist.isend, held, (self.rank + step) % self.ranks),
-                dist.P2POp(dist.irecv, free, (self.rank - step) % self.ranks),
-            ]
-        )
+        transfers = [
+            dist.P2POp(dist.isend, held, (self.rank + step) % self.ranks),
+            dist.P2POp(dist.irecv, free, (self.rank - step) % self.ranks),
+        ]
+        with exchanging():
+            return dist.batch_isend_irecv(transfers)
 
 
 def padded(tensor: Tensor, dim: int, size: int) -> Tensor:

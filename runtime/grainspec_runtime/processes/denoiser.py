@@ -1,17 +1,18 @@
 """One prediction of the denoiser for a whole clip, in windows if the clip is long.
 
 Predictions of the same frame are averaged with the windows' weights, as MultiDiffusion (Bar-Tal et
-al., 2023) averages over space. Inversion and sampling use the same windows and weights.
+al., 2023) averages over space. Inversion and sampling use the same windows and weights. Several
+processes can divide the windows of a prediction (:mod:`grainspec_runtime.ranks`).
 
 Dimensions: P passes, F frames, c channels, h rows and w columns of latents.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from torch import Tensor
 from grainspec_runtime.backbones.family import Checkpoint, Controls
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.modulation.windowed import WindowedAttention
+from grainspec_runtime.ranks import ALONE, Ranks
 
 
 class Predict(Protocol):
@@ -41,12 +43,19 @@ class Predict(Protocol):
 class Denoiser:
     """A checkpoint's denoiser with the controls of the clip, if there are any.
 
-    ``predictor`` replaces the plain prediction, for example by one with injection.
+    ``predictor`` replaces the plain prediction, for example by one with injection. ``ranks``
+    says which windows this process predicts for.
     """
 
     checkpoint: Checkpoint
     controls: Controls | None = None
     predictor: Predict | None = None
+    ranks: Ranks = ALONE
+
+    @property
+    def alone(self) -> Self:
+        """The denoiser that predicts for all windows in this process."""
+        return replace(self, ranks=ALONE)
 
     @property
     def predict(self) -> Predict:
@@ -67,7 +76,8 @@ class Denoiser:
         """Return the denoiser's output, float32 ``[P * F, c, h, w]``, at sampling step ``step``.
 
         ``conditioning`` comes from the checkpoint; ``attention`` is installed in the checkpoint.
-        ``window_done`` is called with the number of finished windows, after each but the last.
+        ``window_done`` is called with the number of finished windows, after each but the last; if
+        windows are divided, with about that number.
         """
         predict = self.predict
         if not isinstance(attention, WindowedAttention):
@@ -75,20 +85,21 @@ class Denoiser:
                 x_PFchw, t, conditioning, range(attention.frames), step=step, steps=steps
             )
         clip = x_PFchw.unflatten(0, (-1, attention.clip_frames))
+
+        def own() -> Iterator[Tensor]:
+            for index in self.ranks.own(len(attention.windows)):
+                if index:
+                    window_done(index)
+                attention.select(index)
+                part = clip[:, attention.frames_of[index]].flatten(0, 1)
+                frames = attention.windows[index].frames
+                yield predict(part, t, conditioning, frames, step=step, steps=steps)
+
         mean = torch.zeros_like(clip, dtype=torch.float32)
-        for index, window in enumerate(attention.windows):
-            if index:
-                window_done(index)
-            attention.select(index)
-            chosen, weights = attention.frames_of[index], attention.weights_of[index]
-            part = predict(
-                clip[:, chosen].flatten(0, 1),
-                t,
-                conditioning,
-                window.frames,
-                step=step,
-                steps=steps,
-            )
-            part = part.unflatten(0, (len(clip), -1)) * weights.view(-1, 1, 1, 1)
-            mean.index_add_(1, chosen, part)
+        passes, _, *latent = clip.shape
+        shapes = [(passes, len(window.frames), *latent) for window in attention.windows]
+        parts = self.ranks.gathered(own(), shapes, like=mean)
+        places = zip(shapes, attention.frames_of, attention.weights_of, strict=True)
+        for part, (shape, frames, weights) in zip(parts, places, strict=True):
+            mean.index_add_(1, frames, part.view(shape) * weights.view(-1, 1, 1, 1))
         return mean.flatten(0, 1)

@@ -57,7 +57,7 @@ class Inversions:
         cached = load_inversion(key, warn, progress) if self._look_up else None
         if cached is not None and cached.shape[1:] != self.latents.shape:
             cached = None
-        if self.checkpoint.agreed(cached is not None) and cached is not None:
+        if self.denoiser.ranks.agree(cached is not None) and cached is not None:
             self._last = key, cached
             return cached, True
         trajectory = invert(

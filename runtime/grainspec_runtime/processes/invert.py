@@ -66,8 +66,9 @@ def invert(
                 rates: Rates = there,
                 step: int = steps - done,
                 window_done: Callable[[int], None] = lambda count: None,
+                run: Denoiser = denoiser,
             ) -> Tensor:
-                output = denoiser(
+                output = run(
                     at, t, conditioning, attention, step=step, steps=steps, window_done=window_done
                 )
                 return schedule.direction(output, at, rates)
@@ -79,7 +80,7 @@ def invert(
             x = schedule.moved(x, direction, here, there)
             if not bool(x.isfinite().all()):
                 seen = guess if bool(guess.isfinite().all()) else before
-                again = functools.partial(direction_at, seen)
+                again = functools.partial(direction_at, seen, run=denoiser.alone)
                 raise not_finite(f"inversion step {done} of {steps}", checkpoint.denoiser, again)
             here = there
             trajectory[done] = x

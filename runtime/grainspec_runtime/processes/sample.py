@@ -100,7 +100,8 @@ def sample(
             x = after_step(step, scheduler.step(output, t, x, **extra).prev_sample, t)
             if not bool(x.isfinite().all()):
                 where = f"sampling step {step + 1} of {steps}"
-                raise not_finite(where, checkpoint.denoiser, predict)
+                again = functools.partial(denoiser.alone, *predict.args, **predict.keywords)
+                raise not_finite(where, checkpoint.denoiser, again)
             if edited_F1hw is not None and step >= first_steps(blend_from, steps):
                 x = torch.lerp(trajectory[-2 - step].to(x), x, edited_F1hw)
             # the memory order of a saved state: convolutions round differently in another order

@@ -65,10 +65,6 @@ class UNetCheckpoint(ABC):
     findings: tuple[Diagnostic, ...] = ()
     division: Division | None = None
 
-    def agreed(self, value: int) -> bool:
-        """Return True: one process runs it."""
-        return True
-
     @property
     def unet(self) -> Any:
         """The denoiser."""

@@ -111,7 +111,7 @@ class ControlVideo(WithoutInversion):
         scheduler = checkpoint.schedule.solver(job.sampler, checkpoint.device)
         clip = self.latents.float()
         start = shared_noise(clip, job.sampler.seed)
-        denoiser = _Remembering(checkpoint, self.denoiser.controls)
+        denoiser = _Remembering(checkpoint, self.denoiser.controls, ranks=self.denoiser.ranks)
         smoothing = _Smoothing(denoiser, job, scheduler)
         with stage(name, job.variant) as progress:
             return sample(

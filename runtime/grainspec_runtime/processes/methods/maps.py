@@ -199,6 +199,7 @@ class MapProcess(InvertAndSample):
             start=start,
             until=self.local_blend_until,
             region_F1hw=edited_F1hw if method.modulates else None,
+            ranks=self.denoiser.ranks,
         )
 
 

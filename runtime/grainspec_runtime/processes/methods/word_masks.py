@@ -21,6 +21,7 @@ from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.modulation.attention_maps import MapAttention, WordAttention
 from grainspec_runtime.modulation.layers import Attention, AttentionLayer
 from grainspec_runtime.modulation.windowed import WindowedAttention
+from grainspec_runtime.ranks import ALONE, Ranks
 
 Grid = tuple[int, int]
 """Rows and columns."""
@@ -80,7 +81,8 @@ class LocalBlend:
 
     α = B(M̄) ∪ B(M̄ˢ), with the means of the maps over the steps so far, of the edit and of the
     source. ``region_F1hw`` is α instead, if it is given. ``trajectory`` is the source's inversion;
-    steps before the share ``start`` of all and from ``until`` on are not blended.
+    steps before the share ``start`` of all and from ``until`` on are not blended. ``ranks`` says
+    of which windows this process has maps.
     """
 
     def __init__(
@@ -93,11 +95,13 @@ class LocalBlend:
         start: float,
         until: float = 1.0,
         region_F1hw: Tensor | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._attention = attention
         self._trajectory = trajectory
         self._grids = grids
         self._share = share
+        self._ranks = ranks
         steps = len(trajectory) - 1
         self._steps = range(first_steps(start, steps), first_steps(until, steps))
         self._region_F1hw = region_F1hw
@@ -106,7 +110,7 @@ class LocalBlend:
     def __call__(self, step: int, x_Fchw: Tensor, t: Tensor) -> Tensor:
         """Return the blended latents after a step."""
         if self._region_F1hw is None:
-            maps = _clip_maps(self._attention, self._grids)
+            maps = _clip_maps(self._attention, self._grids, self._ranks)
             self._sums = maps if self._sums is None else self._sums + maps
         if step not in self._steps:
             return x_Fchw
@@ -131,15 +135,18 @@ class LocalBlend:
         return (masks[0] | masks[1])[:, None].to(x_Fchw)
 
 
-def _clip_maps(attention: Attention, grids: Mapping[int, Grid]) -> Tensor:
+def _clip_maps(attention: Attention, grids: Mapping[int, Grid], ranks: Ranks) -> Tensor:
     """Return this step's maps of the words, of source and edit, ``[2, F, H, W]``, on the CPU.
 
     Those of windows are averaged with the windows' weights.
     """
     if not isinstance(attention, WindowedAttention):
         return _step_maps(attention, grids).cpu()
-    parts = [_step_maps(part, grids) for part in attention.parts]
-    total = parts[0].new_zeros(2, attention.clip_frames, *parts[0].shape[2:])
+    own = [_step_maps(attention.parts[i], grids) for i in ranks.own(len(attention.parts))]
+    grid = own[0].shape[2:]
+    shapes = [(2, part.frames, *grid) for part in attention.parts]
+    parts = ranks.gathered(own, shapes, like=own[0])
+    total = own[0].new_zeros(2, attention.clip_frames, *grid)
     for part, frames, weights in zip(parts, attention.frames_of, attention.weights_of, strict=True):
         total.index_add_(1, frames, part * weights.view(1, -1, 1, 1))
     return total.cpu()

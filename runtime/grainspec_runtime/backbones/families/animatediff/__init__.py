@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from grainspec.clip.crop import NativeSize
 from grainspec.diagnostics import Diagnostic
@@ -39,7 +39,7 @@ class AnimateDiffUNets:
     name = "AnimateDiff"
     processes: Sequence[ProcessName] = ("invert_and_sample",)
     methods: Sequence[MethodName] = ("fatezero", "video_p2p", "controlvideo", "dmt")
-    divides_clips = False
+    divides: Literal["tokens", "windows"] = "windows"
     weighted: Sequence[str] = ("unet", "vae", "text_encoder")
     optional: Sequence[str] = ()
     kin: Sequence[str] = ("AnimateDiff",)

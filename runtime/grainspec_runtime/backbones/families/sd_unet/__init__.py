@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from grainspec.clip.crop import NativeSize
 from grainspec.diagnostics import Diagnostic
@@ -47,7 +47,7 @@ class StableDiffusionUNets:
         "controlvideo",
         "ground_a_video",
     )
-    divides_clips = False
+    divides: Literal["tokens", "windows"] = "windows"
     weighted: Sequence[str] = ("unet", "vae", "text_encoder", "text_encoder_2")
     optional: Sequence[str] = ()
     kin: Sequence[str] = ("StableDiffusion",)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from grainspec.clip.crop import NativeSize
 from grainspec.diagnostics import Diagnostic
@@ -49,7 +49,7 @@ class WanTransformers:
     name = "Wan 2.1 or 2.2"
     processes: Sequence[ProcessName] = ("flow_edit", "invert_and_sample")
     methods: Sequence[MethodName] = ("dfvedit",)
-    divides_clips = True
+    divides: Literal["tokens", "windows"] = "tokens"
     weighted: Sequence[str] = (
         *("transformer", "transformer_2", "vae", "text_encoder", "image_encoder"),
     )

@@ -91,10 +91,6 @@ class Wan:
         """How its processes share self-attention; None if there is one."""
         return None if self._part is None else self._part.division
 
-    def agreed(self, value: int) -> bool:
-        """Return whether all processes that share it have the same value; True for one process."""
-        return self._part is None or self._part.agreed(value)
-
     @property
     def schedule(self) -> FlowSchedule:
         """The noise schedule."""
