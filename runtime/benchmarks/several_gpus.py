@@ -7,14 +7,17 @@
 
 *edits*: 16 clips with 4 edits each, of Stable Diffusion 1.5's size with random weights (`--tiny`:
 the demo model). A process for each GPU keeps the model loaded, takes clips from a queue, and
-prepares, inverts, edits and saves as `grain run` does; then the same in one process. Time counts
-from the moment when all models are loaded. Needs no Ray: `grain batch` does the same on a cluster.
+prepares, inverts, edits and saves as `grain run` does; then the same in one process, for all clips
+or, with `--clips-alone 4`, for some: edits a second are compared. Time counts from the moment when
+all models are loaded. Needs no Ray: `grain batch` does the same on a cluster.
 
 *clip*: one clip of a video transformer on one GPU, and with its latent tokens divided between all
 of them; see `divided_clip.py`.
 
 *windows*: an edit of one long clip by a UNet, with its windows on one GPU, and divided between all
 of them; see `divided_windows.py`.
+
+Results are written after each part, and after the first half of *edits*: one GPU needs minutes.
 """
 
 from __future__ import annotations
@@ -121,19 +124,26 @@ def edit_clips(
     took.put((end - start if done else 0.0, done))
 
 
-def time_edits(folder: Path, gpus: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the seconds of all edits on so many devices, and the edits of each."""
+def time_edits(
+    folder: Path, gpus: int, count: int, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """Return the seconds of `count` clips on so many devices, and how many edits each made."""
     context = mp.get_context("spawn")
     clips, took, ready = context.Queue(), context.Queue(), context.Barrier(gpus)
-    for number in range(arguments.clips):
+    for number in range(count):
         clips.put(number)
     given = (folder, arguments, clips, ready, took)
     mp.start_processes(edit_clips, given, nprocs=gpus, start_method="spawn")
     results = [took.get() for _ in range(gpus)]
-    return {
-        "seconds": round(max(seconds for seconds, _ in results), 2),
-        "edits": sorted(done for _, done in results),
-    }
+    seconds, edits = max(seconds for seconds, _ in results), sorted(done for _, done in results)
+    found = {"seconds": round(seconds, 2), "edits": edits}
+    print(f"edits, {gpus} devices", found, flush=True)
+    return found
+
+
+def edits_a_second(found: dict[str, Any]) -> float:
+    """Return the rate of what `time_edits` returned."""
+    return float(sum(found["edits"]) / found["seconds"])
 
 
 def main() -> None:
@@ -144,6 +154,7 @@ def main() -> None:
     parser.add_argument("--only", choices=("edits", "clip", "windows"))
     parser.add_argument("--tiny", action="store_true", help="small models, to try the program")
     parser.add_argument("--clips", type=int, default=CLIPS, help="of 4 edits each")
+    parser.add_argument("--clips-alone", type=int, help="on one GPU (default: as on all)")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--edit-frames", type=int, default=8)
     parser.add_argument("--side", type=int, default=512, help="of the edits' frames")
@@ -155,23 +166,31 @@ def main() -> None:
     divided_windows.add_options(parser)
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
+
+    def save() -> None:
+        write_results(arguments, results, on_gpu=arguments.device == "cuda")
+
     place = tempfile.TemporaryDirectory() if arguments.folder is None else None
     with place or nullcontext(arguments.folder) as folder:
         root = Path(folder)
         if arguments.only in (None, "edits"):
             (root / "edits").mkdir(parents=True)
             save_clips(root / "edits", arguments)
-            several = time_edits(root / "edits", arguments.gpus, arguments)
-            print(f"{arguments.gpus} devices", several, flush=True)
-            one = time_edits(root / "edits", 1, arguments)
-            speed = round(one["seconds"] / several["seconds"], 3)
-            results["edits"] = {"several": several, "one": one, "times as fast": speed}
-            print("one device", one, f"times as fast: {speed}", flush=True)
+            several = time_edits(root / "edits", arguments.gpus, arguments.clips, arguments)
+            results["edits"] = {"several": several}
+            save()
+            alone = arguments.clips_alone or arguments.clips
+            one = time_edits(root / "edits", 1, alone, arguments)
+            speed = round(edits_a_second(several) / edits_a_second(one), 3)
+            results["edits"] |= {"one": one, "times as fast": speed}
+            print("edits, times as fast:", speed, flush=True)
+            save()
         if arguments.only in (None, "clip"):
             results["clip"] = divided_clip.time_clip(root / "wan", arguments)
+            save()
         if arguments.only in (None, "windows"):
             results["windows"] = divided_windows.time_windows(root / "windows", arguments)
-    write_results(arguments, results, on_gpu=arguments.device == "cuda")
+            save()
 
 
 if __name__ == "__main__":
