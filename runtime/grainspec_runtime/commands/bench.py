@@ -60,7 +60,7 @@ class _Cases(_Choice):
 @click.option(
     "--model",
     help="demo-image, demo-motion or demo-video, or the path of another model of the demo world "
-    "(default: demo-image; with --paper, demo-image and demo-video).",
+    "(default: demo-image; with --paper, all three).",
 )
 @click.option(
     "--cases",

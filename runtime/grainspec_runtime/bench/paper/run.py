@@ -1,4 +1,4 @@
-"""Run what the paper's tables need: two models, every method, then the attention maps.
+"""Run what the paper's tables need: each model, every method, then the attention maps.
 
 Each model's edits are a benchmark of their own, in a folder of its name, which resumes as
 :func:`run_bench` does; so do the maps, case by case.
