@@ -17,20 +17,21 @@ from grainspec import parse
 from grainspec.model.settings.method import Method as TechniqueSettings
 from grainspec.model.settings.profiles import PROFILES
 from grainspec_runtime.bench.clip_cases import make_clip_case
-from grainspec_runtime.bench.methods import Method
+from grainspec_runtime.bench.methods import POSE, Method
 from grainspec_runtime.bench.own.methods import own_methods
 from grainspec_runtime.bench.paper import maps as maps_module
 from grainspec_runtime.bench.paper import methods as paper_methods
 from grainspec_runtime.bench.paper import tables as tables_module
-from grainspec_runtime.bench.paper.against import against_paper, merged
+from grainspec_runtime.bench.paper.against import PUBLISHED_COLUMNS, against_paper, merged
 from grainspec_runtime.bench.paper.maps import overlap
 from grainspec_runtime.bench.paper.methods import (
     IMAGE,
-    POSED,
+    OWN_GUIDANCE,
     PUBLISHED,
     SETTINGS,
     VIDEO,
     WITH_MASKS,
+    WITHOUT_POSES,
     Chosen,
     choose,
 )
@@ -67,11 +68,32 @@ def test_every_method_of_the_paper_is_there_as_published_and_with_our_masks() ->
         with_regions = method.name == boxed or method.name.endswith(WITH_MASKS)
         assert method.technique["regions"] == ("both" if with_regions else "off")
         assert method.technique.get("null_updates") == (0 if method.name == boxed else None)
-        assert bool(method.control) == method.name.startswith("ControlVideo")
+        on_video = method.technique["name"] in ("dmt", "dfvedit")
+        assert method.control == (None if on_video else POSE), method.name
+    named = {method.name: method for method in PUBLISHED}
+    assert named["DFVEdit"].sampler == {"guidance": 2.0, "source_guidance": 1.0}
+    assert OWN_GUIDANCE[0].sampler == {"guidance": 15.0, "source_guidance": 5.0}
+    for name, weight in (("Video-P2P", 0.5), ("Video-P2P + our masks", 1.0)):
+        method = named[name]
+        assert method.technique is not None
+        assert (method.technique["reweight"], method.place_weight) == (4.0, weight)
+        assert method.attention == {"frames": "sparse_causal"}
+    assert named["FateZero"].attention == {"frames": "first_last"}
+
+
+def test_only_rows_that_say_so_are_without_the_paper_s_controlnet() -> None:
+    for method in (*IMAGE, *SETTINGS):
+        assert method.control == POSE, method.name
+    assert [method.name for method in WITHOUT_POSES] == ["ours, unposed", "VideoGrain, unposed"]
+    assert not any(method.control for method in WITHOUT_POSES)
+    posed = choose("demo-image", CASE, flow_matching=False).tables
+    for table in ("temporal", "modulation", "settings", "comparison"):
+        for method in posed[table]:  # type: ignore[index]
+            assert bool(method.control) != ("unposed" in method.name), method.name
 
 
 def test_what_a_model_runs_and_what_it_does_not_with_reasons(wan: Path) -> None:
-    everything = {m.name for m in (*IMAGE, *POSED, *VIDEO, *PUBLISHED, *SETTINGS)}
+    everything = {m.name for m in (*IMAGE, *WITHOUT_POSES, *VIDEO, *PUBLISHED, *SETTINGS)}
     scopes = {"scope each", "scope first-last", "scope sparse", "scope full"}
     for model, flow in (("demo-image", False), (str(wan), True)):
         chosen = choose(model, CASE, flow_matching=flow)
@@ -81,17 +103,21 @@ def test_what_a_model_runs_and_what_it_does_not_with_reasons(wan: Path) -> None:
         assert all(chosen.not_run.values())
         assert chosen.methods[0].name == "ours"
         assert scopes <= (skipped if flow else run)
-        parts = {name for name in run if name.startswith("modulation")}
-        assert len(parts) == 3
+        parts = {it.name for it in chosen.tables["modulation"]} - {"VideoGrain", "ours, unposed"}
+        bases = ("ours",) if flow else ("ours", "VideoGrain", "ours, unposed")
+        others = ("both" if flow else "cross only", "self only", "no modulation")
+        assert parts - {"ours"} == {f"{base}, {other}" for base in bases for other in others}
         assert ("FlowAnchor" in run, "VideoGrain" in run) == (flow, not flow)
         assert ("DFVEdit" in run, "DFVEdit + our masks" in run) == (flow, flow)
 
 
 def test_a_second_model_runs_what_the_first_cannot() -> None:
-    one, two, three = (Method(name, "") for name in ("ours", "b", "c"))
-    tables = {"comparison": (one, two, three), "temporal": (two,), "modulation": (), "settings": ()}
-    left = Chosen(tables, {"d": "why"}).without({"ours", "b"}, "first")  # type: ignore[arg-type]
-    assert left.methods == (one, three)
+    one, two, three, four = (Method(name, "") for name in ("ours", "b", "c", "ours, unposed"))
+    compared = (one, two, three, four)
+    tables = {"comparison": compared, "temporal": (two,), "modulation": (), "settings": ()}
+    names = {"ours", "b", "ours, unposed"}
+    left = Chosen(tables, {"d": "why"}).without(names, "first")  # type: ignore[arg-type]
+    assert left.methods == (one, three, four)
     assert left.not_run == {"d": "why", "b": "first runs it"}
 
 
@@ -169,7 +195,6 @@ def test_each_setting_of_the_published_code_has_a_row_of_its_own() -> None:
     assert sorted(map(tuple, alone)) == sorted((name,) for name in differing)
     for method in SETTINGS:
         spec = method.spec(CASE, 4)
-        assert spec.controls == (), method.name
         if len(method.attention) == 2:
             [name] = set(method.attention) - {"profile"}
             assert getattr(spec.attention, name) == getattr(equations, name)
@@ -183,7 +208,7 @@ def test_each_setting_of_the_published_code_has_a_row_of_its_own() -> None:
 
 
 def test_every_row_that_stands_for_a_publication_says_where_it_differs() -> None:
-    for method in (*IMAGE, *POSED, *VIDEO, *PUBLISHED):
+    for method in (*IMAGE, *WITHOUT_POSES, *VIDEO, *PUBLISHED):
         if method.name.startswith("ours"):
             assert not method.publication
         else:
@@ -271,7 +296,9 @@ def test_differences_are_paired_and_their_certainty_is_said() -> None:
     one = chapter(measured())
     [(name, _, cells)] = one.against_ours.rows
     assert name == "other"
-    assert all(cell.text.endswith("*") for cell in cells)
+    headings = [heading for heading, _ in one.against_ours.headings]
+    for heading, cell in zip(headings, cells, strict=True):  # a quotient of two like values is 1
+        assert cell.text.endswith("*") == (heading != "Q-edit"), heading
     assert cells[0].interval is not None
     assert cells[0].interval.mean == pytest.approx(1, abs=0.2)
     order = dict(one.order)
@@ -294,31 +321,104 @@ def of_the_paper(values: dict[str, dict[str, float]], cases: int) -> Measured:
     return made
 
 
+def test_the_paper_s_values_agree_with_each_other() -> None:
+    """Q-edit is the quotient of a row's values, and the last row of table 3 is that of table 1."""
+    of = {(it.table, it.key): it.values for it in PUBLISHED_COLUMNS}
+    for table in (1, 3):
+        for name, value in of[table, "q_edit"].items():
+            quotient = of[table, "clip_t"][name] / of[table, "warp_flow"][name]
+            assert value == pytest.approx(quotient, abs=0.02), name
+    for key in ("clip_f", "clip_t", "warp_flow", "q_edit"):
+        assert of[3, key]["VideoGrain"] == of[1, key]["VideoGrain"]
+        assert len(of[1, key]) == 6
+    lower = {it.key for it in PUBLISHED_COLUMNS if it.lower_is_better}
+    assert lower == {"warp_flow", "total", "gpu", "ram"}
+
+
 def test_orders_other_than_the_paper_s_are_told() -> None:
     """DMT is in another model's results, of the same cases."""
     one = of_the_paper({"VideoGrain": {"warp_flow": 5}, "TokenFlow": {"warp_flow": 6}}, 8)
     other = of_the_paper({"DMT": {"warp_flow": 4}, "TokenFlow": {"warp_flow": 0}}, 8)
     found = {it.heading: it for it in against_paper([one, other])}
-    warp = found["Warp-Err"]
+    warp = found["table 1: Warp-Err"]
     assert warp.published.startswith("In the paper VideoGrain (1.42) > DMT (2.05) > TokenFlow")
     here, agreed, differs = warp.sentences
-    assert here.startswith("Here DMT (4.")
+    assert here.startswith("Here DMT (4.0")
+    assert here.endswith("over 8 cases.")
     assert "TokenFlow (6.0" in here or "TokenFlow (5.9" in here
-    assert agreed == "Surely in the paper's order: 2 of 3 pairs of methods."
+    assert agreed == "Surely in the paper's order: 2 of 3 pairs."
     assert differs.startswith("Other than in the paper: DMT is better than VideoGrain by 1.0")
-    assert found["CLIP-F"].sentences == ("Too few of its methods were run.",)
-    few = against_paper([of_the_paper({"VideoGrain": {"total": 5}, "DMT": {"total": 6}}, 2)])[-1]
-    assert few.sentences[1] == "These are too few cases to be sure of any of it."
+    assert found["table 1: CLIP-F"].sentences == ("Too few of its rows were run.",)
+    few = of_the_paper({"VideoGrain": {"total": 6}, "DMT": {"total": 5}}, 2)
+    cost = next(it for it in against_paper([few]) if it.heading == "table 2: total s")
+    assert cost.sentences[0].startswith("Here DMT (5.0")
+    assert cost.sentences[1] == "These are too few cases to be sure of any of it."
 
 
-def test_videograin_is_compared_with_its_controlnet_where_it_was_run() -> None:
-    values = {
-        "VideoGrain": {"clip_t": 1.0},
-        "VideoGrain, posed": {"clip_t": 9.0},
-        "DMT": {"clip_t": 5.0},
+def test_what_is_not_sure_is_not_told_apart() -> None:
+    one = of_the_paper({"VideoGrain": {"clip_t": 5}, "TokenFlow": {"clip_t": 5.001}}, 8)
+    [found] = [it for it in against_paper([one]) if it.heading == "table 1: CLIP-T"]
+    assert found.sentences[1:] == (
+        "Surely in the paper's order: 0 of 1 pair.",
+        "Not told apart: VideoGrain and TokenFlow.",
+    )
+
+
+def test_orders_are_over_the_cases_that_all_rows_have() -> None:
+    """DMT has six cases of eight: in the other two VideoGrain is much better."""
+    one = of_the_paper({"VideoGrain": {"warp_flow": 5}, "DMT": {"warp_flow": 4}}, 8)
+    for result in one.results[6:]:
+        result["scores"] = {"VideoGrain": {"warp_flow": -50}}
+    [found] = [it for it in against_paper([one]) if it.heading == "table 1: Warp-Err"]
+    assert found.sentences[0].startswith("Here DMT (4.0") or "DMT (3.9" in found.sentences[0]
+    assert found.sentences[0].endswith("over 6 cases.")
+
+
+def test_the_parts_of_the_modulation_are_compared_with_table_3() -> None:
+    values = {"VideoGrain": 3.0, "VideoGrain, cross only": 2.0, "VideoGrain, no modulation": 1.0}
+    of_rows = {name: {"clip_f": value} for name, value in values.items()}
+    found = {it.heading: it for it in against_paper([of_the_paper(of_rows, 8)])}
+    agreed = found["table 3: CLIP-F"].sentences[1]
+    assert agreed == "Surely in the paper's order: 3 of 3 pairs."
+
+
+def test_q_edit_is_the_quotient_of_means() -> None:
+    """One case with a small error does not decide it."""
+    made = measured()
+    for number, result in enumerate(made.results):
+        warp = {"ours": 0.1 if number == 0 else 4.0, "other": 2.0}
+        for name in ("ours", "other"):
+            result["scores"][name] |= {"clip_t": 10.0, "warp_flow": warp[name], "q_edit": 99.0}
+    one = chapter(made)
+    quality = one.tables[0]
+    column = [heading for heading, _ in quality.headings].index("Q-edit")
+    ours, other = (cells[column].interval for _, _, cells in quality.rows)
+    assert ours is not None
+    assert other is not None
+    assert ours.mean == pytest.approx(10 / ((7 * 4 + 0.1) / 8))
+    assert other.mean == 5
+    gap = one.against_ours.rows[0][2][column].interval
+    assert gap is not None
+    assert gap.mean == pytest.approx(ours.mean - 5)
+
+
+def test_ours_without_poses_and_the_settings_have_differences_of_their_own() -> None:
+    made = measured()
+    names = ("ours", "ours, unposed", "other", "VideoGrain", "VideoGrain, levels all")
+    methods = {name: Method(name, "", control=None) for name in names}
+    for result in made.results:
+        result["scores"] |= {name: dict(result["scores"]["ours"]) for name in names}
+    tables = {
+        "comparison": tuple(methods[name] for name in names[:4]),
+        "temporal": (),
+        "modulation": (),
+        "settings": (methods["VideoGrain"], methods["VideoGrain, levels all"]),
     }
-    [found] = [it for it in against_paper([of_the_paper(values, 8)]) if it.heading == "CLIP-T"]
-    assert found.sentences[0].startswith("Here VideoGrain (9.0")
+    chosen = Chosen(tables, {})  # type: ignore[arg-type]
+    told = chapter(replace(made, part=replace(made.part, chosen=chosen)))
+    rows = {table.title: [name for name, _, _ in table.rows] for table in told.tables}
+    assert rows["ours, unposed less"] == ["other", "VideoGrain"]
+    assert rows["VideoGrain less"] == ["VideoGrain, levels all"]
 
 
 def test_other_sets_of_cases_are_not_mixed() -> None:
@@ -358,6 +458,7 @@ def test_the_command_measures_and_resumes(
     few = [m for m in PUBLISHED if m.name in ("TokenFlow", "DFVEdit + our masks")]
     monkeypatch.setattr(paper_methods, "PUBLISHED", few)
     monkeypatch.setattr(paper_methods, "VIDEO", VIDEO[:1])
+    monkeypatch.setattr(paper_methods, "OWN_GUIDANCE", ())
     monkeypatch.setattr(paper_methods, "_modulation", lambda ours, flow_matching: ())
     out = tmp_path / "paper"
     arguments = ("bench", "--paper", "--quick", "--model", wan, "--count", "1", "--steps", "2")
@@ -366,7 +467,8 @@ def test_the_command_measures_and_resumes(
     assert said.code == 0, said.err
     assert said.err.startswith("finding out which methods each model runs")
     assert "estimate: about " in said.err
-    assert "wan: 1 case × 2 methods, 1 with maps; 19 methods not run" in said.err
+    skipped = len(("VideoGrain", *WITHOUT_POSES, "TokenFlow")) + 8 + len(SETTINGS)  # 8 scopes
+    assert f"wan: 1 case × 2 methods, 1 with maps; {skipped} methods not run" in said.err
     for line in ("Table 1: quality", "Table 2: cost of an edit", "Modulation", "Localise and edit"):
         assert line in said.out
     assert "not run: TokenFlow: " in said.out

@@ -2,16 +2,20 @@
 
 The percentile bootstrap (Efron, 1979): cases are drawn with replacement many times, and the
 interval holds the middle 95 % of the means of these draws. Methods edit the same cases, so two
-methods are compared by the mean of their differences case by case, over the same draws of cases.
+methods are compared over the cases that both have, by the difference of their means over the same
+draws of cases. What papers publish as the quotient of two means (:class:`Quotient`) is one here,
+too: a mean of quotients would be that of the few cases with a small denominator.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 RESAMPLES = 10_000
 LEVEL = 0.95
@@ -39,41 +43,92 @@ class Interval:
         return {"mean": round(self.mean, 6), "low": low, "high": high, "cases": self.cases}
 
 
-def interval(values: Sequence[float | None], *, seed: int = 0) -> Interval | None:
+@dataclass(frozen=True, slots=True)
+class Quotient:
+    """A measure that is the mean of one over the mean of another, each case by case."""
+
+    above: Sequence[float | None]
+    below: Sequence[float | None]
+
+
+Values = Sequence[float | None] | Quotient
+"""A method's values of a measure, case by case; None where a case has none."""
+
+
+def interval(values: Values, *, seed: int = 0) -> Interval | None:
     """The mean of the cases that have a value, with its interval; None if none has one.
 
     >>> interval([3.0] * 8)
     Interval(mean=3.0, low=3.0, high=3.0, cases=8)
     >>> interval([1.0, 2.0, None])
     Interval(mean=1.5, low=None, high=None, cases=2)
+    >>> interval(Quotient([1.0, 9.0], [1.0, 3.0])).mean
+    2.5
     """
-    known = np.array([value for value in values if value is not None], np.float64)
-    if not len(known):
-        return None
-    mean, count = float(known.mean()), len(known)
-    if count < LEAST_CASES:
-        return Interval(mean, None, None, count)
-    draws = np.random.default_rng(seed).integers(0, count, (RESAMPLES, count))
-    tail = 100 * (1 - LEVEL) / 2
-    low, high = np.percentile(known[draws].mean(1), [tail, 100 - tail])
-    return Interval(mean, float(low), float(high), count)
+    rows_KC = _rows(values)
+    return _interval([rows_KC[:, _known(rows_KC)]], seed)
 
 
-def difference(
-    first: Sequence[float | None], second: Sequence[float | None], *, seed: int = 0
-) -> Interval | None:
-    """The mean of ``first - second`` over the cases that have both, with its interval.
+def difference(first: Values, second: Values, *, seed: int = 0) -> Interval | None:
+    """The mean of ``first`` less that of ``second`` over the cases that have both, with interval.
 
     >>> difference([5.0] * 6, [3.0] * 6).mean
     2.0
     """
-    pairs = zip(first, second, strict=True)
-    return interval([None if a is None or b is None else a - b for a, b in pairs], seed=seed)
+    one_KC, other_KC = _rows(first), _rows(second)
+    both = _known(one_KC) & _known(other_KC)
+    return _interval([one_KC[:, both], other_KC[:, both]], seed)
 
 
-def order_of(
-    values: Mapping[str, Sequence[float | None]], *, higher_is_better: bool, digits: int = 2
-) -> str:
+def mean_of(values: Values) -> float | None:
+    """The mean of the cases that have a value; None if none has one.
+
+    >>> mean_of([1.0, None, 2.0]), mean_of(Quotient([6.0, 2.0], [1.0, 3.0])), mean_of([])
+    (1.5, 2.0, None)
+    """
+    rows_KC = _rows(values)
+    known_KC = rows_KC[:, _known(rows_KC)]
+    return float(_means(known_KC)) if known_KC.shape[1] else None
+
+
+def is_measured(values: Values) -> bool:
+    """Whether any case has a value."""
+    return bool(_known(_rows(values)).any())
+
+
+def _rows(values: Values) -> npt.NDArray[np.float64]:
+    """(K, C): the values by case, NaN for none; of a quotient its two parts."""
+    parts = [values.above, values.below] if isinstance(values, Quotient) else [values]
+    return np.array([[math.nan if it is None else it for it in part] for part in parts], np.float64)
+
+
+def _known(rows_KC: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    return ~np.isnan(rows_KC).any(0)
+
+
+def _means(rows_KN: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The means over the last axis, or the quotient of two of them."""
+    means = rows_KN.mean(-1)
+    return np.asarray(means[0] if len(means) == 1 else means[0] / means[1])
+
+
+def _interval(rows: Sequence[npt.NDArray[np.float64]], seed: int) -> Interval | None:
+    """The mean of the first rows, less that of the second ones if there are any."""
+    count = rows[0].shape[-1]
+    if not count:
+        return None
+    signs = (1, -1)
+    mean = float(sum(sign * _means(it) for sign, it in zip(signs, rows, strict=False)))
+    if count < LEAST_CASES:
+        return Interval(mean, None, None, count)
+    draws = np.random.default_rng(seed).integers(0, count, (RESAMPLES, count))
+    drawn = sum(sign * _means(it[:, draws]) for sign, it in zip(signs, rows, strict=False))
+    tail = 100 * (1 - LEVEL) / 2
+    low, high = np.percentile(drawn, [tail, 100 - tail])
+    return Interval(mean, float(low), float(high), count)
+
+
+def order_of(values: Mapping[str, Values], *, higher_is_better: bool, digits: int = 2) -> str:
     """State the order of methods by a measure: which differences are certain, and which are not.
 
     ``values`` are those of each method, case by case in the same order.
@@ -95,7 +150,7 @@ def order_of(
 
 def _compared(
     known: Mapping[str, Interval],
-    values: Mapping[str, Sequence[float | None]],
+    values: Mapping[str, Values],
     better: str,
     worse: str,
     sign: int,

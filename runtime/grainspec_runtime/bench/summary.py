@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from grainspec_runtime.bench.bootstrap import order_of
+from grainspec_runtime.bench.bootstrap import Quotient, Values, is_measured, mean_of, order_of
 from grainspec_runtime.bench.measure import is_right
 
 Result = dict[str, Any]
@@ -33,7 +33,7 @@ PAPER_MEASURES: tuple[tuple[str, str, str], ...] = (
     ("clip_f", "CLIP-F", "CLIP similarity of consecutive frames × 100"),
     ("clip_t", "CLIP-T", "CLIP similarity of the frames and the target prompt × 100"),
     ("warp_flow", "Warp-Err", "mean squared error along the source's estimated flow × 10³"),
-    ("q_edit", "Q-edit", "CLIP-T / Warp-Err"),
+    ("q_edit", "Q-edit", "mean CLIP-T / mean Warp-Err"),
     ("warp_source", "exact", "Warp-Err along the source's exact flow"),
     ("local", "local CLIP-T", "CLIP similarity of each figure's crop and its caption × 100"),
     ("cross_instance", "CIA", "crops nearest to their own figure's caption, of 100 (MIVE)"),
@@ -86,23 +86,33 @@ def in_order(results: Sequence[Result], methods: Sequence[str]) -> list[tuple[st
     stated = []
     for key, higher in ORDERED:
         values = {name: values_of(results, name, key) for name in methods}
-        if sum(any(value is not None for value in one) for one in values.values()) > 1:
+        if sum(map(is_measured, values.values())) > 1:
             digits = 3 if key in ("right", "leaked") else 2
             order = order_of(values, higher_is_better=higher, digits=digits)
             stated.append((headings[key], order))
     return stated
 
 
-def values_of(results: Sequence[Result], method: str, key: str) -> list[float | None]:
-    """A method's values of a measure, case by case; None where a case has none."""
+def values_of(results: Sequence[Result], method: str, key: str) -> Values:
+    """A method's values of a measure, case by case; None where a case has none.
+
+    Q-edit is the quotient of two means, as in VideoGrain's tables.
+    """
+    if key == "q_edit":
+        return Quotient(*(_column(results, method, part) for part in ("clip_t", "warp_flow")))
+    return _column(results, method, key)
+
+
+def _column(results: Sequence[Result], method: str, key: str) -> list[float | None]:
     return [result["scores"].get(method, {}).get(key) for result in results]
 
 
 def _means(scores: list[dict[str, Any]]) -> Result:
     means: Result = {"cases": len(scores)}
     means["cases_right"] = mean(float(is_right(score["right"])) for score in scores)
+    results = [{"scores": {"": score}} for score in scores]
     for key, _, _ in (*MEASURES[1:], *PAPER_MEASURES):
-        means[key] = mean(score[key] for score in scores if score.get(key) is not None)
+        means[key] = mean_of(values_of(results, "", key))
     return means
 
 

@@ -64,6 +64,7 @@ def run_paper(
     format_: Format,
 ) -> None:
     """Run, print and write everything; ``base`` has the split, devices, CLIP and folder."""
+    from grainspec_runtime.bench.cost import device_name
     from grainspec_runtime.bench.paper.against import against_paper
     from grainspec_runtime.bench.paper.page import page
     from grainspec_runtime.bench.paper.run import estimate, run_parts
@@ -81,15 +82,16 @@ def run_paper(
         measured = list(run_parts(parts, workers=workers, progress=progress))
         chapters = [chapter(one) for one in measured]
         against = against_paper(measured)
+        cards = ", ".join(dict.fromkeys(map(device_name, base.devices)))
         about = {
             "split": base.split,
             "steps": base.steps,
-            "device": ", ".join(base.devices),
-            "clip": base.clip or None,
+            "device": cards,
+            "clip": _clip_named(base.clip),
             "models": [one.as_json() for one in chapters],
             "against_the_paper": {one.heading: one.as_json() for one in against},
         }
-        sentence = f"{base.steps} steps, split {base.split}, on {', '.join(base.devices)}."
+        sentence = f"{base.steps} steps, split {base.split}, on {cards}."
         _write(base.folder / "paper.json", json.dumps(about, indent=1) + "\n")
         _write(base.folder / "index.html", page(measured, chapters, against, about=sentence))
     if format_ == "json":
@@ -127,6 +129,13 @@ def _say_plan(parts: Sequence[Part], seconds: float, format_: Format) -> None:
         say(f"{line}; {counted(skipped, 'method')} not run" if skipped else line, err=True)
     minutes = counted(round(seconds / 60), "minute")
     say(f"estimate: about {minutes} for what is missing; the run resumes", err=True)
+
+
+def _clip_named(clip: str) -> str | None:
+    """The CLIP's name; not the path of the demo world's, which differs between machines."""
+    from grainspec_runtime.models.locate import DEMO_CLIP
+
+    return "the demo world's" if clip == str(DEMO_CLIP) else clip or None
 
 
 def _write(path: Path, text: str) -> None:

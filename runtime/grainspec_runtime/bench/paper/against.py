@@ -1,8 +1,8 @@
 """Where the order of methods is another than in the VideoGrain paper's tables.
 
 The paper's values are means over other clips, at 512 x 512, with Stable Diffusion 1.5 (DMT: with
-ZeroScope), and CLIPs that differ: only the orders can be compared. For each measure, every two
-methods of the paper that have values in both are compared over the cases that both have here.
+ZeroScope), and another CLIP: only the orders can be compared. For each column, every two rows of
+the paper are compared over the cases that all of its rows have here.
 """
 
 from __future__ import annotations
@@ -13,51 +13,59 @@ from dataclasses import dataclass
 from typing import Any
 
 from grainspec.cli.output import counted
-from grainspec_runtime.bench.bootstrap import Interval, difference
+from grainspec_runtime.bench.bootstrap import (
+    LEAST_CASES,
+    Interval,
+    difference,
+    is_measured,
+    mean_of,
+)
 from grainspec_runtime.bench.paper.run import Measured
-from grainspec_runtime.bench.summary import PAPER_MEASURES, Result, mean, values_of
+from grainspec_runtime.bench.summary import PAPER_MEASURES, Result, values_of
 
-VIDEOGRAIN = "VideoGrain"
-PUBLISHED_VALUES: Mapping[str, Mapping[str, float]] = {
-    "clip_f": {"ControlVideo": 97.71, "TokenFlow": 96.48, "DMT": 96.34, VIDEOGRAIN: 98.63},
-    "clip_t": {
-        "FateZero": 33.78,
-        "ControlVideo": 34.41,
-        "TokenFlow": 34.59,
-        "Ground-A-Video": 35.09,
-        "DMT": 34.09,
-        VIDEOGRAIN: 36.56,
-    },
-    "warp_flow": {
-        "FateZero": 3.08,
-        "ControlVideo": 4.73,
-        "TokenFlow": 2.82,
-        "Ground-A-Video": 4.43,
-        "DMT": 2.05,
-        VIDEOGRAIN: 1.42,
-    },
-    "q_edit": {
-        "FateZero": 10.96,
-        "ControlVideo": 7.27,
-        "TokenFlow": 12.28,
-        "Ground-A-Video": 7.92,
-        "DMT": 16.63,
-        VIDEOGRAIN: 25.75,
-    },
-    "total": {
-        "FateZero": 8.68,
-        "ControlVideo": 4.41,
-        "TokenFlow": 4.56,
-        "Ground-A-Video": 5.81,
-        "DMT": 5.79,
-        VIDEOGRAIN: 3.83,
-    },
-}
-"""VideoGrain (2502.17258), tables 1 and 2; ``total`` in minutes. Two of its values of CLIP-F are
-not legible in our source."""
-_LOWER_IS_BETTER = frozenset({"warp_flow", "total"})
-_ROWS = {VIDEOGRAIN: (f"{VIDEOGRAIN}, posed", VIDEOGRAIN)}
-"""The rows here that stand for a row of the paper, the best first: VideoGrain has a ControlNet."""
+_HEADINGS = {key: heading for key, heading, _ in PAPER_MEASURES}
+FATEZERO, CONTROLVIDEO, TOKENFLOW = "FateZero", "ControlVideo", "TokenFlow"
+GROUND_A_VIDEO, DMT, VIDEOGRAIN = "Ground-A-Video", "DMT", "VideoGrain"
+CROSS, NONE = f"{VIDEOGRAIN}, cross only", f"{VIDEOGRAIN}, no modulation"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table of the paper: the key of its measure, and its values by row."""
+
+    table: int
+    key: str
+    values: Mapping[str, float]
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether the best value is the lowest."""
+        return self.key not in ("clip_f", "clip_t", "q_edit")
+
+
+_METHODS = (FATEZERO, CONTROLVIDEO, TOKENFLOW, GROUND_A_VIDEO, DMT, VIDEOGRAIN)
+_ABLATION = (NONE, CROSS, VIDEOGRAIN)
+
+
+def _column(table: int, key: str, *values: float) -> Column:
+    rows = _ABLATION if table == 3 else _METHODS
+    return Column(table, key, dict(zip(rows, values, strict=True)))
+
+
+PUBLISHED_COLUMNS: tuple[Column, ...] = (
+    _column(1, "clip_f", 95.75, 97.71, 96.48, 95.17, 96.34, 98.63),
+    _column(1, "clip_t", 33.78, 34.41, 34.59, 35.09, 34.09, 36.56),
+    _column(1, "warp_flow", 3.08, 4.73, 2.82, 4.43, 2.05, 1.42),
+    _column(1, "q_edit", 10.96, 7.27, 12.28, 7.92, 16.63, 25.75),
+    _column(2, "total", 8.68, 4.41, 4.56, 5.81, 5.79, 3.83),
+    _column(2, "gpu", 27.35, 16.15, 17.84, 17.31, 27.88, 15.94),
+    _column(2, "ram", 144.22, 7.03, 5.35, 9.96, 8.12, 4.42),
+    _column(3, "clip_f", 95.21, 96.28, 98.63),
+    _column(3, "clip_t", 33.59, 36.09, 36.56),
+    _column(3, "warp_flow", 3.86, 2.53, 1.42),
+    _column(3, "q_edit", 8.70, 14.26, 25.75),
+)
+"""VideoGrain (2502.17258), tables 1 to 3: ``total`` in minutes, memory in GB of one A6000."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +82,9 @@ class Against:
 
 
 def against_paper(measured: Sequence[Measured]) -> list[Against]:
-    """Compare the order of methods by each of the paper's measures with that in the paper."""
-    results = merged(measured)
-    cost = merged(measured, first=True)
-    headings = {key: heading for key, heading, _ in PAPER_MEASURES}
-    return [
-        _against(key, headings[key], values, cost if key == "total" else results)
-        for key, values in PUBLISHED_VALUES.items()
-    ]
+    """Compare the order of rows in each column of the paper's tables with that in the paper."""
+    results, cost = merged(measured), merged(measured, first=True)
+    return [_against(it, cost if it.table == 2 else results) for it in PUBLISHED_COLUMNS]
 
 
 def merged(measured: Sequence[Measured], *, first: bool = False) -> list[Result]:
@@ -101,57 +104,42 @@ def merged(measured: Sequence[Measured], *, first: bool = False) -> list[Result]
     return list(cases.values())
 
 
-def _against(
-    key: str, heading: str, published: Mapping[str, float], results: Sequence[Result]
-) -> Against:
-    sign = -1 if key in _LOWER_IS_BETTER else 1
-    order = sorted(published, key=lambda name: -sign * published[name])
-    here = {name: _values(results, name, key) for name in order}
-    known = [name for name in order if any(value is not None for value in here[name])]
-    text = " > ".join(f"{name} ({published[name]:.2f})" for name in order)
+def _against(column: Column, results: Sequence[Result]) -> Against:
+    key, sign = column.key, -1 if column.lower_is_better else 1
+    order = sorted(column.values, key=lambda name: -sign * column.values[name])
+    heading = f"table {column.table}: {_HEADINGS[key]}"
+    published = f"In the paper {_chain(column.values, order)}."
+    known = [name for name in order if is_measured(values_of(results, name, key))]
     if len(known) < 2:
-        return Against(heading, f"In the paper {text}.", ("Too few of its methods were run.",))
-    ours = " > ".join(
-        f"{name} ({_mean(here[name]):.2f})"
-        for name in sorted(known, key=lambda name: -sign * _mean(here[name]))
-    )
-    reversed_, open_, agreed, sure = [], [], 0, False
+        return Against(heading, published, ("Too few of its rows were run.",))
+    cases = [it for it in results if all(is_measured(values_of([it], n, key)) for n in known)]
+    here = {name: values_of(cases, name, key) for name in known}
+    means = {name: mean for name in known if (mean := mean_of(here[name])) is not None}
+    ours = _chain(means, sorted(means, key=lambda name: -sign * means[name]))
+    sentences = [f"Here {ours}, over {counted(len(cases), 'case')}."]
+    if len(cases) < LEAST_CASES:
+        sentences.append("These are too few cases to be sure of any of it.")
+        return Against(heading, published, tuple(sentences))
+    reversed_, open_, agreed = [], [], 0
     pairs = list(itertools.combinations(known, 2))
     for better, worse in pairs:
         gap = difference(here[better], here[worse])
-        sure = sure or (gap is not None and gap.low is not None)
         if gap is None or not gap.excludes_zero:
             open_.append(f"{better} and {worse}")
         elif sign * gap.mean > 0:
             agreed += 1
         else:
             reversed_.append(f"{worse} is better than {better} by {_gap(gap, -sign)}")
-    sentences = [f"Here {ours}."]
-    if not sure:
-        sentences.append("These are too few cases to be sure of any of it.")
-        return Against(heading, f"In the paper {text}.", tuple(sentences))
-    sentences.append(
-        f"Surely in the paper's order: {agreed} of {counted(len(pairs), 'pair')} of methods."
-    )
+    total = counted(len(pairs), "pair")
+    sentences.append(f"Surely in the paper's order: {agreed} of {total}.")
     sentences += [f"Other than in the paper: {sentence}." for sentence in reversed_]
     if open_:
         sentences.append(f"Not told apart: {'; '.join(open_)}.")
-    return Against(heading, f"In the paper {text}.", tuple(sentences))
+    return Against(heading, published, tuple(sentences))
 
 
-def _values(results: Sequence[Result], name: str, key: str) -> list[float | None]:
-    """The values of the first row that stands for a row of the paper and was run."""
-    for row in _ROWS.get(name, (name,)):
-        values = values_of(results, row, key)
-        if any(value is not None for value in values):
-            return values
-    return [None] * len(results)
-
-
-def _mean(values: Sequence[float | None]) -> float:
-    found = mean(value for value in values if value is not None)
-    assert found is not None
-    return found
+def _chain(values: Mapping[str, float], order: Sequence[str]) -> str:
+    return " > ".join(f"{name} ({values[name]:.2f})" for name in order)
 
 
 def _gap(gap: Interval, sign: int) -> str:

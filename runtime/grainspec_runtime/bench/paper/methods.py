@@ -1,16 +1,16 @@
 """The methods in the tables, for image models and for video transformers.
 
-VideoGrain compares itself with FateZero, ControlVideo, TokenFlow, Ground-A-Video, DMT and
-Video-P2P, all on one image model. Each stands here as published, and once more with the regions of
-the spec; Ground-A-Video has regions as published. None follows a control signal, which would tell
-it how the figures move, but ControlVideo: it has nothing else of the clip. VideoGrain has a
-ControlNet as published; so it stands here with and without one, and ours, too.
+VideoGrain compares itself with FateZero, ControlVideo, TokenFlow, Ground-A-Video and Video-P2P on
+one image model, and with DMT on a video model. Each stands here as published, and once more with
+the regions of the spec; Ground-A-Video has regions as published. As in the paper (its section 4.1),
+all methods of the image model have the same ControlNet, which tells them how the figures move, and
+DMT has none. Ours and VideoGrain stand here without one, too.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from grainspec.diagnostics import GrainError
 from grainspec.model.demo_models import demo_model
+from grainspec.model.settings.attention import FrameScope
 from grainspec.model.settings.method import REGIONS_AS_PUBLISHED, MethodName
 from grainspec.model.settings.profiles import PROFILES
 from grainspec_runtime.bench.case import Case
@@ -28,7 +29,9 @@ from grainspec_runtime.prepare import prepare
 
 Table = Literal["comparison", "temporal", "modulation", "settings"]
 WITH_MASKS = " + our masks"
-_clip = partial(Method, control=None)
+UNPOSED = ", unposed"
+_clip = partial(Method, control=POSE)
+_unposed = partial(Method, control=None)
 _flow = partial(Method, control=None, sampler=FLOW_EDIT)
 
 _PUBLISHED: tuple[tuple[str, MethodName, str], ...] = (
@@ -49,8 +52,14 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 _PLACE_WEIGHTS = {"video_p2p": 0.5}
 """VideoGrain compares itself with Video-P2P that re-weights two subjects by 4 and the place by 2.
 With our masks a smaller weight would also bind the place more weakly, so there it is 4, too."""
-_CONTROLS = {"controlvideo": POSE}
+_FRAMES: dict[str, FrameScope] = {"fatezero": "first_last", "video_p2p": "sparse_causal"}
+"""The scopes nearest to the published ones, of itself and the middle frame, and of the first one.
+The other methods have frames of their own."""
+_VIDEO_ONLY = ("dmt", "dfvedit")
 _SAMPLERS = {"dfvedit": {name: FLOW_EDIT[name] for name in ("guidance", "source_guidance")}}
+"""The guidance that suits the demo's video model, as for FlowEdit."""
+DFVEDIT_GUIDANCE = {"guidance": 15.0, "source_guidance": 5.0}
+"""That of DFVEdit's paper, for CogVideoX."""
 
 
 def _published() -> tuple[Method, ...]:
@@ -59,7 +68,8 @@ def _published() -> tuple[Method, ...]:
         made = Method(
             title,
             f"as published: {source}",
-            control=_CONTROLS.get(name),
+            {"frames": _FRAMES[name]} if name in _FRAMES else {},
+            control=None if name in _VIDEO_ONLY else POSE,
             sampler=_SAMPLERS.get(name, {}),
         )
         settings: dict[str, Any] = {"name": name, **_SETTINGS.get(name, {})}
@@ -93,15 +103,16 @@ IMAGE: tuple[Method, ...] = (
         stands_for="videograin",
     ),
 )
-POSED: tuple[Method, ...] = tuple(
-    replace(method, name=f"{method.name}, posed", about=about, control=POSE)
-    for method, about in zip(
-        IMAGE,
-        ("ours with a ControlNet of the source's poses", "as published, with a ControlNet"),
-        strict=True,
+WITHOUT_POSES: tuple[Method, ...] = tuple(
+    replace(
+        method,
+        name=method.name + UNPOSED,
+        about="the same without a ControlNet, which no method of the paper is",
+        control=None,
     )
+    for method in IMAGE
 )
-"""Those of :data:`IMAGE` that are told how the figures move, as ControlVideo is."""
+"""Those of :data:`IMAGE` that nothing tells how the figures move."""
 VIDEO: tuple[Method, ...] = (
     _flow("ours", "FlowEdit with modulation by the model's own profile"),
     _flow(
@@ -117,7 +128,7 @@ VIDEO: tuple[Method, ...] = (
         OFF,
         stands_for="flow_edit",
     ),
-    _clip(
+    _unposed(
         "FlowAnchor",
         "arXiv 2604.22586: rows and columns of cross-attention, and its amplified FlowEdit",
         {"profile": "flowanchor"},
@@ -127,8 +138,18 @@ VIDEO: tuple[Method, ...] = (
 )
 PUBLISHED = _published()
 """The methods that a spec names by `method`."""
+OWN_GUIDANCE: tuple[Method, ...] = (
+    _unposed(
+        "DFVEdit, guidance 15",
+        "with the guidance of its paper, 15 and 5",
+        sampler=DFVEDIT_GUIDANCE,
+        technique={"name": "dfvedit", "regions": "off"},
+    ),
+)
+"""A method with the guidance of its paper, where the demo's video model wants another."""
 _TEMPORAL: tuple[Method, ...] = tuple(
-    _clip(f"scope {title}", f"ours, where every frame attends to {what}", {"frames": scope})
+    made(f"scope {title}{suffix}", f"ours, where every frame attends to {what}", {"frames": scope})
+    for made, suffix in ((_clip, ""), (_unposed, UNPOSED))
     for title, scope, what in (
         ("each", "each", "itself only"),
         ("first-last", "first_last", "the first and the last frame"),
@@ -174,6 +195,13 @@ def _settings() -> tuple[Method, ...]:
             about="with the source's features in the layers of VideoGrain's code",
             inject={"layers": "videograin"},
         ),
+        replace(
+            published,
+            name="VideoGrain, flow, inject",
+            about="with FLATTEN's attention and Plug-and-Play's features, as in its section 4.1",
+            inject={"layers": "videograin"},
+            flow=True,
+        ),
         replace(published, name="VideoGrain, freeu", about="with FreeU, an option", freeu={}),
         replace(
             published,
@@ -192,7 +220,7 @@ SETTINGS = _settings()
 
 
 def _modulation(ours: Method, *, flow_matching: bool) -> tuple[Method, ...]:
-    """Ours with other parts of the modulation.
+    """Ours with other parts of the modulation, named after it.
 
     Ours modulates both kinds of attention in image models, and cross-attention alone in the demo's
     video model, whose profile leaves self-attention as it is.
@@ -200,12 +228,12 @@ def _modulation(ours: Method, *, flow_matching: bool) -> tuple[Method, ...]:
     parts: dict[str, dict[str, float]] = {"cross only": {"self": 0.0}, "self only": {"cross": 0.0}}
     if flow_matching:
         parts = {"both": {"self": PULL}, "self only": {"cross": 0.0, "self": PULL}}
-    parts["none"] = OFF
+    parts["no modulation"] = OFF
     return tuple(
         replace(
             ours,
-            name=f"modulation {title}",
-            about=f"ours with modulation: {title}",
+            name=f"{ours.name}, {title}",
+            about=f"{ours.name} with modulation: {title}",
             attention={**ours.attention, **settings},
         )
         for title, settings in parts.items()
@@ -225,10 +253,14 @@ class Chosen:
         listed = [method for methods in self.tables.values() for method in methods]
         return tuple({method.name: method for method in listed}.values())
 
-    def without(self, names: Collection[str], other: str) -> Chosen:
-        """Compare ours only with the methods that the model ``other`` has not run already."""
+    def without(self, names: Set[str], other: str) -> Chosen:
+        """Compare ours only with the methods that the model ``other`` has not run already.
+
+        Ours without poses stays: DMT, which needs this, has none.
+        """
         ours, *compared = self.tables["comparison"]
-        kept = [method for method in compared if method.name not in names]
+        unposed = WITHOUT_POSES[0].name
+        kept = [method for method in compared if method.name not in names - {unposed}]
         repeated = {m.name: f"{other} runs it" for m in self.methods[1:] if m not in kept}
         tables: dict[Table, tuple[Method, ...]] = {
             "comparison": (ours, *kept),
@@ -244,13 +276,17 @@ def choose(model: str, case: Case, *, flow_matching: bool) -> Chosen:
 
     Raises GrainError if not even ours can be prepared.
     """
-    own = VIDEO if flow_matching else (*IMAGE, *POSED)
-    others = (*IMAGE[1:], *POSED) if flow_matching else VIDEO[1:]
+    own = VIDEO if flow_matching else (*IMAGE, *WITHOUT_POSES)
+    others = (*IMAGE[1:], *WITHOUT_POSES) if flow_matching else VIDEO[1:]
     ours = own[0]
     wanted: dict[Table, Sequence[Method]] = {
-        "comparison": (*own, *PUBLISHED),
+        "comparison": (*own, *PUBLISHED, *OWN_GUIDANCE),
         "temporal": () if flow_matching else _TEMPORAL,
-        "modulation": (ours, *_modulation(ours, flow_matching=flow_matching)),
+        "modulation": tuple(
+            method
+            for base in (ours, *(() if flow_matching else (IMAGE[1], WITHOUT_POSES[0])))
+            for method in (base, *_modulation(base, flow_matching=flow_matching))
+        ),
         "settings": () if flow_matching else (IMAGE[1], *SETTINGS),
     }
     kind = "image" if flow_matching else "flow-matching video"

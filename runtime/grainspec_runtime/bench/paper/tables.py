@@ -7,17 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from grainspec.cli.output import counted
-from grainspec_runtime.bench.bootstrap import Interval, difference, interval
+from grainspec_runtime.bench.bootstrap import Interval, difference, interval, is_measured
 from grainspec_runtime.bench.methods import Method
 from grainspec_runtime.bench.paper.maps import KINDS
-from grainspec_runtime.bench.paper.methods import POSED
+from grainspec_runtime.bench.paper.methods import WITHOUT_POSES
 from grainspec_runtime.bench.paper.run import Measured
 from grainspec_runtime.bench.summary import (
     MEASURES,
     PAPER_MEASURES,
     Result,
     in_order,
-    mean,
     shown,
     values_of,
 )
@@ -132,10 +131,10 @@ def chapter(measured: Measured) -> Chapter:
             tables.append(_table(title, cases, methods, results, _ABLATION))
     if measured.maps:
         tables.append(_maps_table(measured.maps))
-    posed = [method for method in compared if method.name == POSED[0].name]
-    if posed:
-        others = [method for method in compared[1:] if method not in posed]
-        tables.append(against_first((*posed, *others), results))
+    unposed = [method for method in compared if method.name == WITHOUT_POSES[0].name]
+    if unposed:
+        others = [method for method in compared[1:] if method not in unposed]
+        tables.append(against_first((*unposed, *others), results))
     if by_table["settings"]:
         tables.append(against_first(by_table["settings"], results))
     names = [method.name for method in compared]
@@ -189,7 +188,7 @@ def _table(
     results: Sequence[Result],
     keys: Sequence[str],
 ) -> Table:
-    kept = [k for k in keys if any(_known(values_of(results, m.name, k)) for m in methods)]
+    kept = [k for k in keys if any(is_measured(values_of(results, m.name, k)) for m in methods)]
     rows = []
     for method in methods:
         found = [interval(values_of(results, method.name, key)) for key in kept]
@@ -210,7 +209,7 @@ def _counts(methods: Sequence[Method], results: Sequence[Result]) -> dict[str, t
 def against_first(methods: Sequence[Method], results: Sequence[Result]) -> Table:
     """The first method less each other one, case by case."""
     first = methods[0].name
-    keys = [key for key in _QUALITY if _known(values_of(results, first, key))]
+    keys = [key for key in _QUALITY if is_measured(values_of(results, first, key))]
     rows = []
     for method in methods[1:]:
         cells = []
@@ -225,7 +224,7 @@ def against_first(methods: Sequence[Method], results: Sequence[Result]) -> Table
 
 
 def _maps_table(maps: Sequence[dict[str, Any]]) -> Table:
-    about = "attention to the words of each edit, against its region"
+    about = f"attention to {counted(len(maps), 'phrase')} of edits, against their regions"
     headings = [
         ("IoU", "of the region and as many of the most attentive latent tokens"),
         ("inside, %", "share of the words' attention that comes from inside the region"),
@@ -233,14 +232,11 @@ def _maps_table(maps: Sequence[dict[str, Any]]) -> Table:
     rows = []
     for kind in KINDS:
         iou = interval([entry[kind]["iou"] for entry in maps])
-        inside = mean(e[kind]["inside"] * 100 for e in maps if e[kind]["inside"] is not None)
+        shares = [entry[kind]["inside"] for entry in maps]
+        inside = interval([None if share is None else share * 100 for share in shares])
         cells = [
             Cell(f"{iou.mean:.2f}" if iou else "–", iou),
-            Cell("–" if inside is None else f"{inside:.0f}"),
+            Cell(f"{inside.mean:.0f}" if inside else "–", inside),
         ]
         rows.append((kind, "", cells))
     return Table("Localise and edit", about, headings, rows)
-
-
-def _known(values: Sequence[float | None]) -> bool:
-    return any(value is not None for value in values)
