@@ -36,7 +36,7 @@ from grainspec_runtime.bench.paper.methods import (
     choose,
 )
 from grainspec_runtime.bench.paper.page import page
-from grainspec_runtime.bench.paper.run import Measured, Part
+from grainspec_runtime.bench.paper.run import Measured, Part, estimate
 from grainspec_runtime.bench.paper.tables import chapter
 from grainspec_runtime.bench.run import Job
 from grainspec_runtime.bench.summary import MEASURES, PAPER_MEASURES, Result
@@ -288,6 +288,10 @@ def test_tables_have_means_intervals_and_only_what_was_measured() -> None:
     assert cell.low is not None
     assert cell.high is not None
     assert cell.low < cell.mean < cell.high
+    right = [heading for heading, _ in quality.headings].index("frames right")
+    low, high = quality.rows[0][2][right].bounds.split(" to ")
+    assert low.endswith(" %")
+    assert high.endswith(" %")
     maps = one.tables[-1].as_json()["rows"]
     assert [row["cells"][0]["mean"] for row in maps] == [0.25, 0.75]
 
@@ -496,6 +500,21 @@ def test_the_command_measures_and_resumes(
     assert "estimate: about 0 minutes" in again.err
     assert json.loads((out / "paper.json").read_text()) == content
     assert grain(*arguments, "--method", "ours").code == 2
+
+
+def test_the_time_that_is_left_follows_from_the_edits_that_are_made(tmp_path: Path) -> None:
+    """Two of four are made, in 3 and 5 seconds each; no edit is timed."""
+    made = measured(2)
+    methods = made.part.job.methods[:2]
+    job = replace(made.part.job, folder=tmp_path, methods=methods, apart=0, cases="clips")
+    part = replace(made.part, job=job)
+    for index, seconds in enumerate((3.0, 5.0)):
+        case = job.case(index)
+        score = {"key": job.key(case, methods[0]), "total": seconds}
+        path = job.folder / "cases" / f"{case.name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"name": case.name, "scores": {methods[0].name: score}}))
+    assert estimate([part], workers=1) == pytest.approx(2 * 4.0)
 
 
 def said_json(out: Path) -> dict[str, Any]:

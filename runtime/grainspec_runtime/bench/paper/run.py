@@ -26,7 +26,7 @@ from grainspec_runtime.bench.edit import Bench
 from grainspec_runtime.bench.paper.maps import localised
 from grainspec_runtime.bench.paper.methods import Chosen, choose, is_flow_matching
 from grainspec_runtime.bench.run import Job, run_bench
-from grainspec_runtime.bench.summary import Result
+from grainspec_runtime.bench.summary import Result, mean
 from grainspec_runtime.editing.editor import Editor
 
 Progress = Callable[[str, int, int], None]
@@ -87,18 +87,22 @@ def estimate(
 ) -> float:
     """About how many seconds the missing edits will take.
 
-    With each model, ours is made with a few steps, first to load and to compile, then in two
-    lengths, from which the seconds of a step follow. Methods that make more passes than ours take
-    longer.
+    Those that are made say it. Of a model that has none, ours is made with a few steps, first to
+    load and to compile, then in two lengths, from which the seconds of a step follow; methods that
+    make more passes than ours take longer.
     """
     total = 0.0
     for part in parts:
         job = part.job
-        missing = [
-            len(job.methods) - len(job.saved(job.case(index))["scores"])
-            for index in range(part.count)
-        ]
+        saved = [job.saved(job.case(index))["scores"] for index in range(part.count)]
+        missing = [len(job.methods) - len(scores) for scores in saved]
         if not any(missing):
+            continue
+        alone, together = sum(missing[: job.apart]), sum(missing[job.apart :])
+        weighed = alone + together / workers
+        spent_on = [score.get("total") for scores in saved for score in scores.values()]
+        if known := mean(filter(None, spent_on)):
+            total += known * weighed
             continue
         torch.set_num_threads(job.threads * workers)
         bench, rendered = Bench(job.devices[0], job.model), RenderedCase(job.case(0))
@@ -112,9 +116,7 @@ def estimate(
         progress(f"{part.name} timed", len(_PROBES), len(_PROBES))
         _, short, long = spent
         step = max(0.0, long - short) / (_PROBES[2] - _PROBES[1])
-        edit = short + step * max(0, job.steps - _PROBES[1])
-        alone, together = sum(missing[: job.apart]), sum(missing[job.apart :])
-        total += edit * (alone + together / workers)
+        total += (short + step * max(0, job.steps - _PROBES[1])) * weighed
     return total
 
 

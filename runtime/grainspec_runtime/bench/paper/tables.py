@@ -32,10 +32,11 @@ _COST = ("total", "gpu", "ram")
 
 @dataclass(frozen=True)
 class Cell:
-    """A value as text, and its interval."""
+    """A value as text, and its interval, in the form of the measure ``key`` if there is one."""
 
     text: str
     interval: Interval | None = None
+    key: str = ""
 
     @property
     def bounds(self) -> str:
@@ -43,7 +44,9 @@ class Cell:
         it = self.interval
         if it is None or it.low is None or it.high is None:
             return ""
-        return f"{it.low:.4g} to {it.high:.4g}"
+        if self.key:
+            return f"{shown(self.key, it.low)} to {shown(self.key, it.high)}"
+        return f"{it.low:.3g} to {it.high:.3g}"
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,7 @@ def _table(
     for method in methods:
         found = [interval(values_of(results, method.name, key)) for key in kept]
         cells = [
-            Cell(shown(key, it.mean if it else None), it)
+            Cell(shown(key, it.mean if it else None), it, key)
             for key, it in zip(kept, found, strict=True)
         ]
         rows.append((method.name, method.about, cells))
