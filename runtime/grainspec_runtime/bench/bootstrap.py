@@ -103,7 +103,7 @@ def _rows(values: Values) -> npt.NDArray[np.float64]:
 
 
 def _known(rows_KC: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    return ~np.isnan(rows_KC).any(0)
+    return np.asarray(~np.isnan(rows_KC).any(0))
 
 
 def _means(rows_KN: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
