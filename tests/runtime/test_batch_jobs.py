@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,10 @@ def test_tables_say_the_same_in_each_format(suffix: str, tmp_path: Path) -> None
         ("jobs.jsonl", "{", "cannot be read"),
         ("jobs.parquet", "no parquet", "cannot be read"),
         ("jobs.csv", b"\xff\xfe\xfa", "cannot be read"),
+        ("jobs.csv", "spec,target\na.grain,a pig, in mud\n", "line 2 has more cells .*`in mud`"),
+        ("jobs.csv", "spec,target, target\na.grain,a,b\n", "several columns are named `target`"),
+        ("jobs.csv", "spec,\na.grain,7\n", "row 1 has `7` in a column without a name"),
+        ("jobs.jsonl", '{"spec": "a.grain", "target": ["a"]}', "`target` has .* not one value"),
     ],
 )
 def test_tables_that_cannot_be_read(
@@ -113,6 +118,31 @@ def test_tables_that_cannot_be_read(
     with pytest.raises(GrainError, match=said) as refused:
         list(read_table(tmp_path / name))
     assert refused.value.diagnostics[0].code == "G740"
+
+
+def test_empty_cells_at_the_end_of_a_row_are_nothing(tmp_path: Path) -> None:
+    (tmp_path / "jobs.csv").write_text("spec,target,\na.grain,,,\nb.grain\n")
+    assert [row.sets for row in read_table(tmp_path / "jobs.csv")] == [(), ()]
+
+
+def test_a_setting_is_in_the_grid_or_in_the_table(tmp_path: Path) -> None:
+    (tmp_path / "jobs.csv").write_text(f"spec,sampler.seed\n{VARIANTS},3\n")
+    sharing = Sharing(grid={"sampler.seed": ("1", "2")})
+    with pytest.raises(GrainError, match=r"`sampler\.seed` is in the grid and in the table"):
+        list(jobs_of_table(read_table(tmp_path / "jobs.csv"), sharing))
+
+
+def test_a_spec_that_changes_meanwhile_changes_no_job(tmp_path: Path) -> None:
+    spec = tmp_path / "edit.grain"
+    spec.write_text(ClipFolder(tmp_path).spec_text(settings="sampler { steps 7 }"))
+    row = row_of_job(jobs(spec)[0])
+    assert row["spec_sha256"] == hashlib.sha256(spec.read_bytes()).hexdigest()
+    [job] = jobs(spec)
+    spec.write_text(spec.read_text().replace("steps 7", "steps 8"))
+    assert job.chosen.sampler.steps == 7
+    assert row_of_job(job) == row
+    spec.unlink()
+    assert job.chosen.sampler.steps == 7  # as on a machine that has no such file
 
 
 def test_units_are_of_one_clip(tmp_path: Path) -> None:
@@ -217,6 +247,9 @@ def test_status_and_page(tmp_path: Path, grain: Grain) -> None:
 
 def test_command_lines_that_are_wrong(grain: Grain, tmp_path: Path) -> None:
     assert grain("batch", VARIANTS, "--grid", "sampler.seed").code == 2
+    assert grain("batch", VARIANTS, "--grid", "sampler.seed=1,,2").code == 2
+    twice = ("--grid", "sampler.seed=1", "--grid", "sampler.seed=2")
+    assert "several grids of `sampler.seed`" in grain("batch", VARIANTS, *twice).err
     assert grain("batch", VARIANTS, "--object-store", "much").code == 2
     assert "no variant `pg`" in grain("batch", VARIANTS, "--variant", "pg").err
     (tmp_path / "jobs.csv").write_text("spec\n")

@@ -103,7 +103,7 @@ class EditWork:
                     edited = save_run(
                         edited,
                         folder,
-                        spec_text=job.text,
+                        spec_text=job.text or "",
                         spec_name=job.spec.name,
                         arguments=job.arguments,
                     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,6 +29,8 @@ class BatchJob:
     name: of its folder in the batch's ``runs``. digest: identifies what it asks for. spec: the
     absolute path of its spec. base: where its relative paths start, a folder or a URL. clip: what
     takes the place of the spec's clip, absolute or a URL; None for its own. sets: overrides.
+    text: of the spec when the batch began, which all machines and attempts use; None if it could
+    not be read. spec_sha256: of the spec's file then.
     """
 
     name: str
@@ -37,11 +40,17 @@ class BatchJob:
     clip: str | None
     variant: str | None
     sets: tuple[str, ...]
+    text: str | None = field(default=None, repr=False)
+    spec_sha256: str = ""
 
     @property
     def whole(self) -> EditSpec:
         """The spec with its variants, of the job's clip; raises GrainError if it is invalid."""
-        _, whole = _read(self.spec, _changed(self.spec))
+        if self.text is None:
+            read_text(self.spec)  # which says why
+            message = f"{self.spec} could not be read when the batch began"
+            raise fail("G311", message, "Give the same command again.")
+        whole = _parsed(self.text, self.spec)
         if self.clip is None:
             return whole
         return whole.replaced({}, video=whole.video.replaced({}, path=self.clip))
@@ -54,26 +63,29 @@ class BatchJob:
         return override(chosen, self.sets)
 
     @property
-    def text(self) -> str:
-        """The text of the spec's file."""
-        return _read(self.spec, _changed(self.spec))[0]
-
-    @property
     def arguments(self) -> list[str]:
         """The arguments of `grain` that make the same edit, if the clip is the spec's own."""
         named = ["--variant", self.variant] if self.variant else []
         return ["run", str(self.spec), *named, *(f"--set={value}" for value in self.sets)]
 
 
-def _changed(path: Path) -> int:
-    """Return when a file was changed, so that it is read anew then; 0 if there is none."""
-    return path.stat().st_mtime_ns if path.exists() else 0
+@lru_cache(maxsize=64)
+def _parsed(text: str, path: Path) -> EditSpec:
+    return spec_of(text, path)
 
 
 @lru_cache(maxsize=64)
-def _read(path: Path, changed: int) -> tuple[str, EditSpec]:
-    text = read_text(path)
-    return text, spec_of(text, path)
+def _read(path: Path, changed: int) -> tuple[str | None, str]:
+    """Return a spec's text and the SHA-256 of its file; None and "" if it cannot be read."""
+    with contextlib.suppress(GrainError, OSError):
+        text = read_text(path)
+        return text, hashlib.sha256(path.read_bytes()).hexdigest()
+    return None, ""
+
+
+def _read_once(path: Path) -> tuple[str | None, str]:
+    """Read a spec as :func:`_read` does, anew when the file has changed."""
+    return _read(path, path.stat().st_mtime_ns if path.exists() else 0)
 
 
 @dataclass(frozen=True)
@@ -115,9 +127,13 @@ def jobs_of_table(rows: Iterable[Row], sharing: Sharing) -> Iterator[BatchJob]:
     """Make the jobs of a table's rows; a row without a variant is for all that are asked for.
 
     A spec that cannot be read is reported by its jobs, which are set aside. Raises GrainError
-    (G740) if a row names no spec.
+    (G740) if a row names no spec, or has a value for a setting of the grid.
     """
     for row in rows:
+        for name in sharing.grid or ():
+            if any(value.partition("=")[0].strip() == name for value in row.sets):
+                message = f"`{name}` is in the grid and in the table"
+                raise fail("G740", message, f"Leave out `--grid {name}=…`, or the column.")
         for variant in _variants_of_row(row, sharing):
             for sets in sharing.combinations:
                 both = (*sets, *row.sets)
@@ -142,9 +158,10 @@ def _variants_of_row(row: Row, sharing: Sharing) -> Sequence[str | None]:
         return [row.variant]
     if sharing.variants is not None:
         return sharing.variants or [None]
+    text, _ = _read_once(row.spec)
     try:
-        return _read(row.spec, _changed(row.spec))[1].variant_names or [None]
-    except (GrainError, OSError):  # which the job itself will report
+        return [None] if text is None else _parsed(text, row.spec).variant_names or [None]
+    except GrainError:  # which the job itself will report
         return [None]
 
 
@@ -156,11 +173,12 @@ def _job(
     sets: tuple[str, ...],
     sharing: Sharing,
 ) -> BatchJob:
-    text = spec.read_bytes() if spec.is_file() else b""
-    facts = [hashlib.sha256(text).hexdigest(), str(spec), base, clip, variant, sets]
+    text, spec_sha256 = _read_once(spec)
+    facts = [spec_sha256, str(spec), base, clip, variant, sets]
     told = json.dumps([*facts, sharing.loading], sort_keys=True, default=str)
     digest = hashlib.sha256(told.encode()).hexdigest()
     stem = Path(clip).stem if clip and Path(clip).stem != spec.stem else ""
     words = [spec.stem, stem, variant or ""]
     name = "-".join(_UNSAFE.sub("_", word) for word in words if word)[:_LONGEST_STEM]
-    return BatchJob(f"{name}-{digest[:10]}", digest, spec, base, clip, variant, sets)
+    name = f"{name}-{digest[:10]}"
+    return BatchJob(name, digest, spec, base, clip, variant, sets, text, spec_sha256)

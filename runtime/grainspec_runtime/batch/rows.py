@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,12 +98,11 @@ def row_of_failure(job: BatchJob, failure: Failure, reasons: Sequence[str]) -> d
 
 def row_of_job(job: BatchJob) -> dict[str, Any]:
     """Return what is known of a job before it runs."""
-    text = job.spec.read_bytes() if job.spec.is_file() else b""
     return {
         "job": job.digest,
         "name": job.name,
         "spec": str(job.spec),
-        "spec_sha256": hashlib.sha256(text).hexdigest(),
+        "spec_sha256": job.spec_sha256 or None,
         "clip": job.clip,
         "variant": job.variant,
         "sets": list(job.sets),

@@ -140,7 +140,7 @@ def run(
     sharing = Sharing(
         variants=None if not variants or ALL in variants else variants,
         sets=sets,
-        grid=dict(map(_grid, grids)),
+        grid=_grids(grids),
         loading={"dtype": loading.arguments["dtype"], **options.recorded()},
     )
     once, repeated = distinct(list(_jobs(jobs, sharing)))
@@ -222,6 +222,16 @@ def _jobs(paths: tuple[Path, ...], sharing: Any) -> Iterator[Any]:
         yield from jobs_of_table(read_table(table, spec), sharing)
 
 
+def _grids(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for name, values in map(_grid, texts):
+        if name in found:
+            message = f"several grids of `{name}`: write `{name}=VALUE,VALUE` once"
+            raise click.BadParameter(message, param_hint="--grid")
+        found[name] = values
+    return found
+
+
 def _grid(text: str) -> tuple[str, tuple[str, ...]]:
     """Parse an option `--grid`.
 
@@ -232,8 +242,11 @@ def _grid(text: str) -> tuple[str, tuple[str, ...]]:
     if not equals or not values:
         message = f"invalid grid `{text}`: write `NAME=VALUE,VALUE`"
         raise click.BadParameter(message, param_hint="--grid")
-    parts = values.split("|" if "|" in values else ",")
-    return name.strip(), tuple(part.strip() for part in parts)
+    parts = [part.strip() for part in values.split("|" if "|" in values else ",")]
+    if not all(parts):
+        message = f"invalid grid `{text}`: one of its values is empty"
+        raise click.BadParameter(message, param_hint="--grid")
+    return name.strip(), tuple(parts)
 
 
 def _bytes(size: str | None) -> int | None:
