@@ -29,11 +29,13 @@ def local_cluster() -> Iterator[None]:
         yield
 
 
-def run(tmp_path: Path, jobs: list[Any], **how: Any) -> tuple[dict[str, Any], Counter[str], Driver]:
+def run(
+    tmp_path: Path, jobs: list[Any], tick: Any = lambda driver: None, **how: Any
+) -> tuple[dict[str, Any], Counter[str], Driver]:
     """The rows of jobs, by name; how often each thing was done; and the driver."""
+    limits = Limits(**{"workers": 2, "retries": RETRIES, **how})
     work, rows = StubWork(tmp_path / "log"), list[Any]()
-    ended = rows.append
-    driver = Driver(work, stub_units(jobs), ended, limits=Limits(workers=2, retries=RETRIES), **how)
+    driver = Driver(work, stub_units(jobs), rows.append, limits=limits, tick=tick)
     driver.run()
     assert len(rows) == len({row["job"] for row in rows}) == len(jobs)  # none lost, none twice
     done = Counter((tmp_path / "log").read_text().splitlines())
@@ -70,6 +72,47 @@ def test_jobs_that_fail_are_tried_again_or_set_aside(tmp_path: Path) -> None:
     assert driver.counts == {"done": 17, "set aside": 3} | dict.fromkeys(
         ("preparing", "waiting", "inverting", "sampling", "saving"), 0
     )
+
+
+def test_a_job_that_hangs_is_ended_and_its_worker_replaced(tmp_path: Path) -> None:
+    jobs = [stub_job(number, number // 4) for number in range(12)]
+    jobs[0] = stub_job(0, 0, "hangs saving once")
+    jobs[5] = stub_job(5, 1, "hangs")
+    jobs[10] = stub_job(10, 3, "endless")
+    jobs[11] = stub_job(11, 2, "hangs once")
+    rows, done, _ = run(tmp_path, jobs, retries=1, stage_seconds=2.0)
+    failed = {name: row["code"] for name, row in rows.items() if row["state"] == "set aside"}
+    assert failed == {"job-00005": "G763", "job-00010": "G763"}
+    reason = "did not end within 2 s"
+    assert rows["job-00005"]["message"] == f"sample: it {reason}, in the last of 2 attempts"
+    assert [reason in told for told in rows["job-00010"]["reasons"]] == [True, True]
+    assert "prepare" in rows["job-00010"]["message"]
+    assert [rows[name]["attempts"] for name in ("job-00000", "job-00011")] == [2, 2]
+    assert done["sample job-00000"] == 1  # its result was still there
+    assert done["save job-00000"] == 2
+
+
+def test_workers_leave_cpus_to_what_prepares_and_saves(tmp_path: Path) -> None:
+    most: list[int] = []
+
+    def look(driver: Driver) -> None:
+        most.append(len(driver.workers.living))
+
+    rows, _, _ = run(tmp_path, [stub_job(number, number) for number in range(12)], look, workers=8)
+    assert {row["state"] for row in rows.values()} == {"done"}
+    assert max(most) == 3  # half a CPU each, of two
+
+
+def test_what_runs_longest_is_told(tmp_path: Path) -> None:
+    told: list[Any] = []
+
+    def look(driver: Driver) -> None:
+        told.append(driver.longest())
+
+    run(tmp_path, [stub_job(number, 0) for number in range(3)], tick=look)
+    assert {one[0] for one in told if one} <= {"preparing", "inverting", "sampling", "saving"}
+    assert all(one[1].startswith("job-0000") for one in told if one)
+    assert told[-1] is None
 
 
 def test_what_waits_between_stages_is_bounded(tmp_path: Path) -> None:
@@ -115,6 +158,29 @@ def test_a_worker_that_cannot_be_reached_is_ended(tmp_path: Path) -> None:
     assert {row["state"] for row in rows.values()} == {"done"}
     assert lost
     assert_gone(lost)
+
+
+def test_what_was_lost_with_a_machine_is_prepared_again(tmp_path: Path) -> None:
+    lost: list[str] = []
+    pids: set[int] = set()
+
+    def gone() -> Any:
+        raise ray.exceptions.ObjectLostError("00", None, "")
+
+    def lose(driver: Driver) -> None:
+        pids.update(one.place.pid for one in driver.workers.living if one.place)
+        for worker in [one for one in driver.workers.living if one.calls and len(lost) < 2]:
+            call = worker.calls[0]
+            lost.extend(task.job.name for task in call.tasks)
+            driver._pending.pop(call.report).handle(gone)
+
+    jobs = [stub_job(number, number // 2) for number in range(8)]
+    rows, done, _ = run(tmp_path, jobs, lose, workers=1)
+    assert {row["state"] for row in rows.values()} == {"done"}
+    assert len(lost) >= 2
+    assert all("ObjectLostError" in rows[name]["reasons"][0] for name in lost)
+    assert len(pids) == 1  # the worker that asked for it is not to blame
+    assert all(done[f"save {name}"] == 1 for name in rows)
 
 
 def test_a_batch_ends_if_no_worker_starts() -> None:

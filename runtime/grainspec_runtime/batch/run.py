@@ -148,6 +148,9 @@ class _Telling:
             places = [worker.place for worker in driver.workers.living if worker.place]
             workers = [{"pid": place.pid, "host": place.host} for place in places]
             self._facts = {"stages": counts, "workers": workers, "inversions": driver.inversions}
+            if longest := driver.longest():
+                named = ("stage", "job", "host", "seconds")
+                self._facts["longest"] = dict(zip(named, longest, strict=True))
         ended = {"ended": driver is None}
         facts = {**self.about, **(self._facts or {}), **ended}
         write_progress(self.folder, facts)

@@ -43,6 +43,7 @@ def status_of(folder: Path) -> dict[str, Any]:
         "stages": facts.get("stages") or {},
         "workers": facts.get("workers") or [],
         "inversions": facts.get("inversions"),
+        "longest": facts.get("longest"),
         "seconds": means,
         "codes": dict(Counter(row["code"] for row in failed)),
         "failed": [{name: row[name] for name in ("name", "code", "message")} for row in failed],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,8 @@ from grainspec_runtime.commands.progress import Shown, progress_option
 from grainspec_runtime.commands.spec_file import ALL, set_option
 
 _TABLES = (".csv", ".jsonl", ".parquet")
+_TIME = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*([smh])", re.ASCII)
+_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 class _RunByDefault(click.Group):
@@ -80,6 +83,12 @@ def batch() -> None:
     show_default=True,
     help="Further attempts of a job whose process died, or whose failure may pass.",
 )
+@click.option(
+    "--timeout",
+    metavar="TIME",
+    help="For each stage of a job, such as `90s`, `30m` or `2h` (default: none). What takes longer "
+    "is ended and counts as an attempt.",
+)
 @click.option("--measure", is_flag=True, help="Measure each edit, without CLIP.")
 @click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
 @click.option("--fresh", is_flag=True, help="Run all jobs, also those that are done.")
@@ -98,6 +107,7 @@ def run(
     cpus: int | None,
     object_store: str | None,
     retries: int,
+    timeout: str | None,
     measure: bool,
     no_cache: bool,
     fresh: bool,
@@ -136,7 +146,7 @@ def run(
     from grainspec_runtime.remote.files import is_url
     from grainspec_runtime.remote.record import recorded
 
-    options = loading.options()
+    options, limit = loading.options(), _seconds(timeout)
     sharing = Sharing(
         variants=None if not variants or ALL in variants else variants,
         sets=sets,
@@ -166,7 +176,13 @@ def run(
             work,
             folder,
             on=Cluster(address, cpus, _bytes(object_store)),
-            limits=Limits(workers, per_gpu, retries, on_cpus=loading.arguments["device"] == "cpu"),
+            limits=Limits(
+                workers,
+                per_gpu,
+                retries,
+                on_cpus=loading.arguments["device"] == "cpu",
+                stage_seconds=limit,
+            ),
             fresh=fresh,
             output=target,
             told=told,
@@ -256,6 +272,22 @@ def _bytes(size: str | None) -> int | None:
         return size_in_bytes(size)
     except ValueError as error:
         raise click.BadParameter(f"{error}", param_hint="--object-store") from error
+
+
+def _seconds(text: str | None) -> float | None:
+    """Parse an option `--timeout`.
+
+    >>> _seconds("90s"), _seconds("1.5h"), _seconds(None)
+    (90.0, 5400.0, None)
+    """
+    if text is None:
+        return None
+    match = _TIME.fullmatch(text.strip())
+    seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if not seconds:
+        message = f"invalid time `{text}`: write a number and its unit, such as `30m`"
+        raise click.BadParameter(message, param_hint="--timeout")
+    return seconds
 
 
 def _short(row: Mapping[str, Any]) -> dict[str, Any]:
