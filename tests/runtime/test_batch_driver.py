@@ -87,7 +87,8 @@ def test_a_job_that_hangs_is_ended_and_its_worker_replaced(tmp_path: Path) -> No
     assert rows["job-00005"]["message"] == f"sample: it {reason}, in the last of 2 attempts"
     assert [reason in told for told in rows["job-00010"]["reasons"]] == [True, True]
     assert "prepare" in rows["job-00010"]["message"]
-    assert [rows[name]["attempts"] for name in ("job-00000", "job-00011")] == [2, 2]
+    assert rows["job-00000"]["attempts"] == 2
+    assert done["sample job-00011"] == 2  # its worker, stopped, may not have sent the answer before
     assert done["sample job-00000"] == 1  # its result was still there
     assert done["save job-00000"] == 2
 

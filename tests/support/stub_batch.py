@@ -81,7 +81,7 @@ class StubWorker:
     work: StubWork
 
     def place(self) -> Place:
-        return Place(os.getpid(), platform.node(), os.environ["GRAINSPEC_CACHE"])
+        return Place(os.getpid(), platform.node(), os.environ.get("GRAINSPEC_CACHE", "cache"))
 
     def share(
         self, prepared: Any, jobs: Mapping[int, BatchJob], *, carry: bool
