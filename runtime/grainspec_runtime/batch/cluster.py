@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from grainspec.diagnostics import GrainError, fail
+from grainspec_runtime.batch.interrupts import interrupts_deferred, interrupts_ignored
 from grainspec_runtime.batch.jobs import BatchJob
 from grainspec_runtime.batch.work import Model, Place, Shared, Work
 
@@ -51,7 +51,11 @@ def cluster(
         "_system_config": _LOCAL,
     }
     try:
-        ray.init(address=address or "local", **quiet, **({} if address else local))
+        with interrupts_deferred():
+            ray.init(address=address or "local", **quiet, **({} if address else local))
+    except KeyboardInterrupt:
+        _end()
+        raise
     except (OSError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
         where = f"the cluster at {address}" if address else "a local cluster of Ray"
         reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -63,8 +67,12 @@ def cluster(
     try:
         yield
     finally:
-        with contextlib.suppress(KeyboardInterrupt):
-            ray.shutdown()
+        _end()
+
+
+def _end() -> None:
+    with interrupts_ignored():
+        ray.shutdown()
 
 
 def _prepare(work: Work, jobs: Sequence[BatchJob], limited: bool) -> tuple[Any, Any]:

@@ -45,6 +45,8 @@ _TICK = 0.5
 """Seconds after which the driver looks up although nothing has ended."""
 _LOOK = 5.0
 """Seconds between two looks at the cluster: whether it lives, and what it has."""
+_LAST = 10.0
+"""Seconds that results on their way to the disk have when the batch is interrupted."""
 _UNPLACED = 30.0
 """Seconds after which a worker that has not started may need what idle ones have."""
 
@@ -114,6 +116,9 @@ class Driver:
                 self._look()
         except ray.exceptions.RaySystemError as error:
             raise cluster.lost(str(error)) from error
+        except KeyboardInterrupt:
+            self._finish_saving()
+            raise
         finally:
             self._stop()
 
@@ -175,6 +180,18 @@ class Driver:
         except ray.exceptions.RayError as error:
             raise cluster.lost(str(error)) from error
         return found
+
+    def _finish_saving(self) -> None:
+        """Wait some seconds for results on their way to the disk, since they have been made."""
+        self.workers.stop_all()
+        saving = [ref for ref, pending in self._pending.items() if pending.stage == "saving"]
+        ready, _ = ray.wait(saving, num_returns=len(saving), timeout=_LAST) if saving else ([], [])
+        for ref in ready:
+            pending = self._pending.pop(ref)
+            with contextlib.suppress(ray.exceptions.RayError):
+                row = ray.get(ref)
+                if not isinstance(row, Failure):
+                    pending.handle(partial(_same, row))
 
     def _stop(self) -> None:
         """End what still runs: tasks remove what they have written in part."""
@@ -510,3 +527,7 @@ class Driver:
     def _set_aside(self, job: BatchJob, failure: Failure, reasons: list[str]) -> None:
         self.counts["set aside"] += 1
         self._ended(row_of_failure(job, failure, reasons))
+
+
+def _same(row: Any) -> Any:
+    return row
