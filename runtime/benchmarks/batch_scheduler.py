@@ -25,9 +25,10 @@ from written import write_results
 
 from grainspec_runtime.batch import manifest
 from grainspec_runtime.batch.cluster import cluster
-from grainspec_runtime.batch.driver import Driver, Limits
+from grainspec_runtime.batch.driver import Driver
 from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.jobs import BatchJob
+from grainspec_runtime.batch.limits import Limits
 from grainspec_runtime.batch.units import Unit
 from grainspec_runtime.batch.work import Model, Place, Prepared, Shared
 

@@ -16,7 +16,9 @@ from ray_here import assert_gone, begun, ray_here
 from stub_batch import StubWork, stub_job, stub_units
 
 from grainspec import GrainError
-from grainspec_runtime.batch.driver import Driver, Limits
+from grainspec_runtime.batch.driver import Driver
+from grainspec_runtime.batch.limits import Limits
+from grainspec_runtime.batch.task import Pending
 from grainspec_runtime.batch.workers import on_one_gpu
 
 RETRIES = 2
@@ -182,6 +184,18 @@ def test_what_was_lost_with_a_machine_is_prepared_again(tmp_path: Path) -> None:
     assert all("ObjectLostError" in rows[name]["reasons"][0] for name in lost)
     assert len(pids) == 1  # the worker that asked for it is not to blame
     assert all(done[f"save {name}"] == 1 for name in rows)
+
+
+def test_a_batch_does_not_wait_for_a_worker_that_nobody_needs(tmp_path: Path) -> None:
+    @ray.remote(num_cpus=100)  # more than there are
+    def never() -> None: ...
+
+    def ask_for_more(driver: Driver) -> None:
+        if driver.counts["done"] == 1:
+            driver._pending[never.remote()] = Pending(lambda value: None)
+
+    rows, _, _ = run(tmp_path, [stub_job(number, 0) for number in range(4)], ask_for_more)
+    assert len(rows) == 4
 
 
 def test_a_batch_ends_if_no_worker_starts() -> None:

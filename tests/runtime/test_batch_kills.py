@@ -26,7 +26,8 @@ from stub_batch import StubWork, stub_job, stub_units
 from grainspec import GrainError, load
 from grainspec_runtime import Editor
 from grainspec_runtime.batch import manifest
-from grainspec_runtime.batch.driver import Driver, Limits
+from grainspec_runtime.batch.driver import Driver
+from grainspec_runtime.batch.limits import Limits
 from grainspec_runtime.batch.status import status_of
 from grainspec_runtime.editing.edit import edit
 from grainspec_runtime.prepare import prepare_variants

@@ -16,9 +16,10 @@ from ray_here import add_machine, machines_here
 from stub_batch import StubWork, stub_job, stub_units
 
 from grainspec_runtime.batch.cluster import cluster
-from grainspec_runtime.batch.driver import Driver, Limits
+from grainspec_runtime.batch.driver import Driver
 from grainspec_runtime.batch.edit_work import EditWork
 from grainspec_runtime.batch.jobs import Sharing, jobs_of_specs
+from grainspec_runtime.batch.limits import Limits
 from grainspec_runtime.batch.places import Places
 from grainspec_runtime.batch.run import Cluster, run_batch
 from grainspec_runtime.models.options import LoadOptions

@@ -33,14 +33,14 @@ def ray_here() -> Iterator[None]:
 
 
 @contextmanager
-def machines_here(*caches: Path, cpus: int = 2) -> Iterator[Cluster]:
+def machines_here(*caches: Path, cpus: int = 2) -> Iterator[Any]:
     """A cluster of several machines, all of them this one, each with a cache of its own."""
     before = set(descendants(os.getpid()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
         patch.setenv("RAY_worker_niceness", "0")  # else processes hardly start on a busy machine
         patch.setenv("RAY_idle_worker_killing_time_threshold_ms", "60000")
-        machines = Cluster()
+        machines: Any = Cluster()  # has no annotations
         try:
             for cache in caches:
                 add_machine(machines, cache, cpus=cpus)
@@ -51,7 +51,7 @@ def machines_here(*caches: Path, cpus: int = 2) -> Iterator[Cluster]:
     assert_gone(made)
 
 
-def add_machine(machines: Cluster, cache: Path, *, cpus: int = 2) -> Any:
+def add_machine(machines: Any, cache: Path, *, cpus: int = 2) -> Any:
     """Add a machine to a cluster; returns what `remove_node` takes."""
     return machines.add_node(
         num_cpus=cpus,

@@ -17,6 +17,7 @@ os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # the driver handles 
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 from ray.experimental import internal_kv
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 SIDE_CPUS = 0.5
 """CPUs of a task that prepares or saves; on a machine without GPUs, a worker has as many."""
@@ -139,6 +140,15 @@ prepare: Any = ray.remote(max_retries=0)(_prepare)
 save: Any = ray.remote(max_retries=0)(_save)
 gpu_total: Any = ray.remote(max_retries=0, num_cpus=0, num_gpus=0.01)(_gpu_total)
 Actor: Any = ray.remote(max_restarts=0, max_task_retries=0)(_Actor)
+
+
+def on_machines_with_gpus() -> list[Any]:
+    """Return the task `gpu_total` for each machine that has GPUs."""
+    return [
+        gpu_total.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], False))
+        for node in _nodes()
+        if node["Alive"] and node["Resources"].get("GPU")
+    ]
 
 
 def machines() -> int:

@@ -22,20 +22,21 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import ray
 
 from grainspec_runtime.batch import cluster
-from grainspec_runtime.batch.endings import Overdue, failure_of_end, no_worker, reason_of_end
+from grainspec_runtime.batch.endings import failure_of_end, reason_of_end
 from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.jobs import BatchJob
+from grainspec_runtime.batch.limits import Limits
 from grainspec_runtime.batch.rows import row_of_failure, seconds_of
 from grainspec_runtime.batch.task import Call, Pending, Task
 from grainspec_runtime.batch.units import Unit
 from grainspec_runtime.batch.waiting import Waiting
+from grainspec_runtime.batch.watch import Longest, Watch
 from grainspec_runtime.batch.work import Model, Place, Prepared, Shared, Work
 from grainspec_runtime.batch.workers import WorkerProcess, Workers
 
@@ -43,31 +44,11 @@ _DEPTH = 2
 """Calls that a worker has at most: the one that it works on, and the next."""
 _TICK = 0.5
 """Seconds after which the driver looks up although nothing has ended."""
-_LOOK = 5.0
-"""Seconds between two looks at the cluster: whether it lives, and what it has."""
+_UNFINISHED = ("preparing", "waiting", "inverting", "sampling", "saving")
 _LAST = 10.0
 """Seconds that results on their way to the disk have when the batch is interrupted."""
 _UNPLACED = 30.0
 """Seconds after which a worker that has not started may need what idle ones have."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much of a cluster a batch uses.
-
-    workers: at most so many; None for what the cluster has. on_a_gpu: workers that share a GPU at
-    most. retries: further attempts of a job, and of starting a worker. on_cpus: use no GPUs.
-    start_seconds: for a worker to start, before it loads its model; on a cluster that others use,
-    it may first have to wait for a GPU. stage_seconds: for each stage of a job, or of the jobs that
-    are prepared or inverted together; None for no limit.
-    """
-
-    workers: int | None = None
-    on_a_gpu: int | None = None
-    retries: int = 2
-    on_cpus: bool = False
-    start_seconds: float = 900.0
-    stage_seconds: float | None = None
 
 
 class Driver:
@@ -91,15 +72,8 @@ class Driver:
         self._ended, self._tick = ended, tick
         self._pending: dict[Any, Pending] = {}
         self._waiting = Waiting()
-        self.workers = Workers.of_cluster(
-            self._work, on_cpus=self.limits.on_cpus, most=self.limits.workers
-        )
-        if self.limits.on_a_gpu:
-            self.workers.most_on_a_gpu = self.limits.on_a_gpu
-        if self.workers.gpus:
-            self.workers.gpu_bytes = self._gpu_bytes()
-        self._late = 0  # workers that did not start in time, since one did
-        self._looked = time.monotonic()
+        self.workers = Workers.of_cluster(self._work, self.limits)
+        self._watch = Watch(self.limits, self.workers, self._pending, self._lost)
 
     def run(self) -> None:
         """Run all units; on an exception, such as KeyboardInterrupt, everything is stopped.
@@ -110,10 +84,10 @@ class Driver:
             while True:
                 self._start()
                 self._tick(self)
-                if not self._pending:
-                    break
+                if self._all_begun and not any(self.counts[stage] for stage in _UNFINISHED):
+                    break  # although a worker may still be starting
                 self._wait()
-                self._look()
+                self._watch.look()
         except ray.exceptions.RaySystemError as error:
             raise cluster.lost(str(error)) from error
         except KeyboardInterrupt:
@@ -122,64 +96,9 @@ class Driver:
         finally:
             self._stop()
 
-    def longest(self) -> tuple[str, str, str, float] | None:
-        """Return the stage, job, host (if known) and seconds of what has run longest."""
-        now = time.monotonic()
-        running = [
-            (one.stage, one.job, "", now - (one.begun or one.asked))
-            for one in self._pending.values()
-            if one.stage
-        ]
-        for worker in self.workers.living:
-            if worker.place and worker.calls:
-                call = worker.calls[0]
-                stage = "inverting" if call.kind == "share" else "sampling"
-                name, host = call.tasks[0].job.name, worker.place.host
-                running.append((stage, name, host, now - call.begun))
-        return max(running, key=lambda one: one[3], default=None)
-
-    def _look(self) -> None:
-        """End what takes too long, and the batch if the cluster has ended."""
-        limit = self.limits.stage_seconds
-        now = time.monotonic()
-        for worker in list(self.workers.living):
-            if worker.place is None and now - worker.begun > self.limits.start_seconds:
-                self._is_late(worker)
-            elif limit and worker.calls and now - worker.calls[0].begun > limit:
-                self._lost(worker, Overdue(limit))
-        if now - self._looked > min(_LOOK, (limit or _LOOK) / 2):
-            self.workers.look()
-            if limit:
-                self._end_overdue_tasks(limit)
-            self._looked = time.monotonic()
-
-    def _end_overdue_tasks(self, limit: float) -> None:
-        now = time.monotonic()
-        for ref, pending in self._pending.items():
-            if pending.stage and pending.begun is None and cluster.has_begun(ref):
-                pending.begun = now
-            if pending.begun and not pending.overdue and now - pending.begun > limit:
-                pending.overdue = Overdue(limit)
-                cluster.end_task(ref)
-
-    def _is_late(self, worker: WorkerProcess) -> None:
-        self._pending.pop(worker.started, None)
-        self.workers.stop(worker)
-        if any(other.calls for other in self.workers.living):
-            return  # the batch goes on meanwhile
-        self._late += 1
-        if self._late > self.limits.retries:
-            raise no_worker(f"{self._late} workers in a row", self.limits.start_seconds)
-
-    def _gpu_bytes(self) -> int:
-        try:
-            ref = cluster.gpu_total.remote(self._work)
-            found: int = ray.get(ref, timeout=self.limits.start_seconds)
-        except ray.exceptions.GetTimeoutError as error:
-            raise no_worker("a process with a GPU", self.limits.start_seconds) from error
-        except ray.exceptions.RayError as error:
-            raise cluster.lost(str(error)) from error
-        return found
+    def longest(self) -> Longest | None:
+        """Return what has been at work for the longest time."""
+        return self._watch.longest()
 
     def _finish_saving(self) -> None:
         """Wait some seconds for results on their way to the disk, since they have been made."""
@@ -388,7 +307,7 @@ class Driver:
             self._did_not_start(task, error)
             return
         worker.place = place
-        self._late = 0
+        self._watch.late = 0
 
     def _did_not_start(self, task: Task, error: Exception) -> None:
         """Count a failed start as an attempt of a job that waits for such a worker."""

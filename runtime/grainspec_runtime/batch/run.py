@@ -10,10 +10,11 @@ from typing import Any
 
 from grainspec.diagnostics import Diagnostic
 from grainspec_runtime.batch.cluster import cluster
-from grainspec_runtime.batch.driver import Driver, Limits
+from grainspec_runtime.batch.driver import Driver
 from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.folder import PAGE, claimed_folder, kept, write_progress
 from grainspec_runtime.batch.jobs import BatchJob
+from grainspec_runtime.batch.limits import Limits
 from grainspec_runtime.batch.manifest import Manifest
 from grainspec_runtime.batch.page import write_page
 from grainspec_runtime.batch.rows import row_of_failure

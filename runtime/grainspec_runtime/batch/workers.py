@@ -12,6 +12,8 @@ from typing import Any
 import ray
 
 from grainspec_runtime.batch import cluster
+from grainspec_runtime.batch.endings import no_worker
+from grainspec_runtime.batch.limits import Limits
 from grainspec_runtime.batch.task import Call, Task
 from grainspec_runtime.batch.work import Model, Place
 
@@ -30,6 +32,17 @@ def on_one_gpu(needed: int, total: int, *, most: int = MOST_ON_A_GPU) -> int:
     (7, 1)
     """
     return max(1, min(most, math.floor(_USABLE * total / (needed + _CONTEXT))))
+
+
+def _smallest_gpu(work_ref: Any, seconds: float) -> int:
+    """Return the memory in bytes of the smallest GPU, of one GPU of each machine."""
+    try:
+        refs = [method.remote(work_ref) for method in cluster.on_machines_with_gpus()]
+        return min(map(int, ray.get(refs, timeout=seconds)))
+    except ray.exceptions.GetTimeoutError as error:
+        raise no_worker("a process with a GPU", seconds) from error
+    except ray.exceptions.RayError as error:
+        raise cluster.lost(str(error)) from error
 
 
 @dataclass(eq=False)
@@ -61,8 +74,8 @@ class WorkerProcess:
 class Workers:
     """All workers of a batch, and the room for more.
 
-    gpus: whether workers have GPUs. gpu_bytes: the memory of each. most: GPUs, or workers on CPUs,
-    that the batch uses at most; None for all.
+    gpus: whether workers have GPUs. gpu_bytes: the memory of the smallest. most: GPUs, or workers
+    on CPUs, that the batch uses at most; None for all.
     """
 
     work_ref: Any
@@ -77,10 +90,16 @@ class Workers:
     """GPUs, or places for workers on CPUs."""
 
     @classmethod
-    def of_cluster(cls, work_ref: Any, *, on_cpus: bool, most: int | None) -> Workers:
-        """Return workers for the cluster as it is now; on GPUs, if it has any."""
-        gpus = not on_cpus and cluster.resources().get("GPU", 0.0) > 0
-        workers = cls(work_ref, gpus, most)
+    def of_cluster(cls, work_ref: Any, limits: Limits) -> Workers:
+        """Return workers for the cluster as it is now; on GPUs, if it has any.
+
+        Raises GrainError: G743 if no process with a GPU starts in time, G744 if the cluster ends.
+        """
+        gpus = not limits.on_cpus and cluster.resources().get("GPU", 0.0) > 0
+        workers = cls(work_ref, gpus, limits.workers)
+        workers.most_on_a_gpu = limits.on_a_gpu or MOST_ON_A_GPU
+        if gpus:
+            workers.gpu_bytes = _smallest_gpu(work_ref, limits.start_seconds)
         workers.look()
         return workers
 

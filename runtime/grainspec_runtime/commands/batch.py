@@ -137,9 +137,9 @@ def run(
       grain batch edit.grain --grid attention.self=0.3,0.6 --grid left.weight=0.5,1
       grain batch night.parquet --address auto --retries 1 --measure
     """
-    from grainspec_runtime.batch.driver import Limits
     from grainspec_runtime.batch.edit_work import EditWork
     from grainspec_runtime.batch.jobs import Sharing
+    from grainspec_runtime.batch.limits import Limits
     from grainspec_runtime.batch.places import Places
     from grainspec_runtime.batch.run import Cluster, distinct, run_batch
     from grainspec_runtime.cache.folder import cache_folder
