@@ -137,6 +137,7 @@ ERRORS: dict[str, str] = {
     "G746": "a remote file cannot be read or written",
     "G747": "a batch's record cannot be read",
     "G748": "a clip cannot be divided between GPUs",
+    "G763": "a job of a batch takes too long",
     "G900": "an internal error",
 }
 
