@@ -19,7 +19,8 @@ from grainspec import GrainError
 from grainspec_runtime.batch.driver import Driver
 from grainspec_runtime.batch.limits import Limits
 from grainspec_runtime.batch.task import Pending
-from grainspec_runtime.batch.workers import on_one_gpu
+from grainspec_runtime.batch.work import Model
+from grainspec_runtime.batch.workers import WorkerProcess, Workers, on_one_gpu
 
 RETRIES = 2
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(200)]  # some seconds each, if not busy
@@ -207,6 +208,18 @@ def test_a_batch_ends_if_no_worker_starts() -> None:
     assert refused.value.diagnostics[0].code == "G743"
     assert not driver.workers.living
     assert not rows  # the same command runs it
+
+
+def test_a_job_runs_only_where_it_has_memory_enough() -> None:
+    workers = Workers(None, gpus=True, gpu_bytes=80_000_000_000)
+    small, large = Model("a", None, 9_000_000_000), Model("a", None, 60_000_000_000)
+    on_a_seventh = WorkerProcess(None, "a", workers.share_of(small))
+    on_a_whole = WorkerProcess(None, "a", workers.share_of(large))
+    assert workers.suits(on_a_seventh, small)
+    assert not workers.suits(on_a_seventh, large)
+    assert workers.suits(on_a_whole, small)
+    assert workers.suits(on_a_whole, large)
+    assert not workers.suits(on_a_whole, Model("b", None, 1))
 
 
 def test_a_gpu_is_shared_by_what_fits() -> None:
