@@ -1,7 +1,7 @@
 """Measure what the driver of `grain batch` costs by itself: 10,000 jobs whose stages do nothing.
 
     python runtime/benchmarks/batch_scheduler.py
-    python runtime/benchmarks/batch_scheduler.py --jobs 2000 --workers 4 --runs 2 --json scheduler.json
+    python runtime/benchmarks/batch_scheduler.py --jobs 2000 --runs 2 --json scheduler.json
 
 A local cluster of Ray runs the jobs of clips with 16 jobs each through all stages: preparing,
 sharing, sampling and saving are calls to other processes, and each row is written to the manifest.

@@ -28,6 +28,8 @@ from grainspec_runtime.batch.run import distinct
 from grainspec_runtime.batch.status import status_of
 from grainspec_runtime.batch.table import read_table
 from grainspec_runtime.batch.units import MOST, units_of
+from grainspec_runtime.cache.folder import cache_folder
+from grainspec_runtime.remote.record import recorded
 
 VARIANTS = EXAMPLES / "variants.grain"
 
@@ -308,6 +310,21 @@ def test_status_and_page(tmp_path: Path, grain: Grain) -> None:
     assert "NaN in &lt;layer&gt;" in page
     assert f'src="runs/{first.name}/overview.png"' in page
     assert grain("batch", "status", tmp_path / "none").code == 1
+
+
+def test_the_status_of_a_batch_behind_a_url(tmp_path: Path, grain: Grain) -> None:
+    url, [job, *_] = f"file://{tmp_path}/store", jobs(VARIANTS)
+    with recorded(url, cache_folder() / "batches") as place:
+        manifest.Manifest(place).complete()
+        write_progress(place, {"jobs": 3, "stages": {"done": 1}, "ended": False})
+        assert "1 of 3 jobs are done" in grain("batch", "status", url).out  # not there yet
+        record = manifest.Manifest(place)
+        record.add({**row_of_job(job), "state": "done"})
+        record.complete()
+        write_progress(place, {"jobs": 3, "stages": {"done": 3}, "ended": True})
+    said = grain("batch", "status", url)
+    assert "complete: 3 of 3 jobs are done" in said.out, said.err
+    assert grain("batch", "status", f"file://{tmp_path}/none").code == 1
 
 
 def test_command_lines_that_are_wrong(grain: Grain, tmp_path: Path) -> None:

@@ -123,7 +123,8 @@ def run(
 
     Writes runs/NAME for each job, as `grain run` does; manifest.parquet with a row for each; and
     index.html. To resume a batch that was interrupted, give the same command again: jobs whose run
-    is complete are kept. A job that fails is set aside with the code of its error, and tried again
+    is complete are kept, also if a clip or mask has changed since (`--fresh` makes all of them
+    again). A job that fails is set aside with the code of its error, and tried again
     by the same command.
 
     The inversion of a clip is made once for all of its jobs. GPUs are shared between workers by the
@@ -203,12 +204,13 @@ def run(
 
 
 @batch.command
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder")
 @format_option
-def status(folder: Path, format_: Format) -> None:
+def status(folder: str, format_: Format) -> None:
     """Show how far a batch is, while it runs or afterwards.
 
-    FOLDER is what `grain batch` wrote; the counts are at most a few seconds old.
+    FOLDER is what `grain batch` wrote, a folder or a URL; the counts are at most a few seconds old.
+    While results go to a URL, only the machine where the batch runs knows its state.
 
     \b
     Examples:
@@ -216,8 +218,10 @@ def status(folder: Path, format_: Format) -> None:
       grain batch status batches/night --format json
     """
     from grainspec_runtime.batch.status import status_of
+    from grainspec_runtime.cache.folder import cache_folder
+    from grainspec_runtime.remote.record import record_to_read
 
-    facts = status_of(folder)
+    facts = status_of(record_to_read(folder, cache_folder() / "batches"))
     if format_ == "json":
         print_json(facts)
     else:
