@@ -43,18 +43,27 @@ def spec_of(text: str, path: Path) -> EditSpec:
 
 
 def read_text(path: Path) -> str:
-    """A spec's text; raises GrainError G311 if it cannot be read, G006 if it is no text of a spec.
+    """A spec's text; raises GrainError as :func:`read_content` and :func:`text_of` do."""
+    return text_of(read_content(path), str(path))
+
+
+def read_content(path: Path) -> bytes:
+    """The bytes of a spec's file; raises GrainError: G311 if it cannot be read, G006 if too large.
 
     Only regular files are read, and only so much as a spec may have.
     """
     try:
-        content = read_bytes(path, MAX_SPEC_BYTES)
+        return read_bytes(path, MAX_SPEC_BYTES)
     except TooLarge as error:
         raise fail("G006", f"{path} is too large: {error}", "Is this the spec?") from error
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         message = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
         raise fail("G311", message, "Check the path.") from error
-    return plain_lines(_as_written(content, str(path)))
+
+
+def text_of(content: bytes, name: str) -> str:
+    """The text of a spec's file, which messages call ``name``; raises GrainError (G006)."""
+    return plain_lines(_as_written(content, name))
 
 
 def read_stdin() -> str:

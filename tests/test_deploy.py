@@ -68,3 +68,50 @@ def test_the_cluster_file_is_one_of_rays() -> None:
     jsonschema.validate(config, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**config, "wrokers": 4}, schema)
+
+
+def test_rays_launcher_accepts_the_cluster_file() -> None:
+    """What `ray up` does with the file before it reaches for a machine."""
+    pytest.importorskip("ray")
+    import yaml
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    config = prepare_config(yaml.safe_load((DEPLOY / "cluster.yaml").read_text()))
+    validate_config(config)
+    [node] = config["available_node_types"].values()
+    assert node["max_workers"] == len(config["provider"]["worker_ips"]) == config["max_workers"]
+    image = re.findall(r"-t (\S+)", (DEPLOY / "README.md").read_text())
+    assert config["docker"]["image"] in image  # which the page says how to build
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Ray's own modules
+def test_options_of_ray_and_grain_exist() -> None:
+    pytest.importorskip("ray")
+    import yaml
+    from ray.scripts import scripts
+
+    from grainspec_runtime.commands.batch import batch
+
+    config = yaml.safe_load((DEPLOY / "cluster.yaml").read_text())
+    lines = [*config["head_start_ray_commands"], *config["worker_start_ray_commands"]]
+    known: dict[str, Any] = {"ray start": scripts.start, "grain batch": batch.commands["run"]}
+    shown = (DEPLOY / "README.md").read_text() + (DEPLOY / "cluster.yaml").read_text()
+    lines += re.findall(r"grain batch(?! status| --help)[^`'\n]*", shown)
+    checked = 0
+    for line in lines:
+        command = known.get(" ".join(line.split()[:2]))
+        options = {name for one in command.params for name in one.opts} if command else set()
+        for word in re.findall(r"(?<!\S)--?[a-z][a-z-]*", line):
+            assert word in options, line
+            checked += 1
+    assert checked >= 8
+
+
+def test_the_image_is_repeatable_and_without_secrets() -> None:
+    words = dict(instructions())
+    assert re.search(r":(?!latest)\S+$", words["ARG"])
+    said = (DEPLOY / "Dockerfile").read_text()
+    assert not re.search(r"(?i)password|token|secret|api_key|ADD |sudo|curl .*\| *sh", said)
+    for word, rest in instructions():
+        if word == "RUN" and "pip install" in rest:
+            assert {"--no-cache-dir", "-c", "constraints.txt"} <= set(rest.split())

@@ -144,6 +144,7 @@ ERRORS: dict[str, str] = {
     "G757": "a package for remote files is missing",
     "G758": "a URL is for reading only",
     "G760": "a file of a spec behind a URL cannot be fetched",
+    "G763": "a job of a batch takes too long",
     "G900": "an internal error",
 }
 

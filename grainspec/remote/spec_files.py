@@ -18,7 +18,7 @@ from typing import Any
 from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.span import Span
 from grainspec.limits import MAX_FILES, MAX_SPEC_BYTES
-from grainspec.loading import read_text, spec_of
+from grainspec.loading import read_content, read_text, spec_of
 from grainspec.model.expressions import MaskFiles, Track, walk
 from grainspec.model.spec import EditSpec
 from grainspec.regions.globs import is_glob
@@ -72,10 +72,10 @@ def fetched_spec(url: str, folder: Path, *, files: bool = True) -> Path:
     return base / copy.name
 
 
-def spec_text(url: str, folder: Path) -> str:
-    """Return the text of a spec behind a URL; raises GrainError (G746, G757, G006)."""
+def spec_content(url: str, folder: Path) -> bytes:
+    """Return the bytes of a spec behind a URL; raises GrainError (G746, G757, G006)."""
     _refuse_large(url)
-    return read_text(fetched_file(url, folder))
+    return read_content(fetched_file(url, folder))
 
 
 def fetched_base(

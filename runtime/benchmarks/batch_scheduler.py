@@ -1,12 +1,13 @@
 """Measure what the driver of `grain batch` costs by itself: 10,000 jobs whose stages do nothing.
 
     python runtime/benchmarks/batch_scheduler.py
-    python runtime/benchmarks/batch_scheduler.py --jobs 2000 --workers 4 --json scheduler.json
+    python runtime/benchmarks/batch_scheduler.py --jobs 2000 --runs 2 --json scheduler.json
 
 A local cluster of Ray runs the jobs of clips with 16 jobs each through all stages: preparing,
 sharing, sampling and saving are calls to other processes, and each row is written to the manifest.
 Prints the wall and processor time of the driver for a job, and its memory while the jobs run: what
-is kept for a job that ended would make it grow. Leave the machine idle otherwise.
+is kept for a job that ended would make it grow. Then the manifest is put together and read, and the
+page is written, as at the end of a batch. Leave the machine idle otherwise: the load is printed.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ from written import write_results
 
 from grainspec_runtime.batch import manifest
 from grainspec_runtime.batch.cluster import cluster
-from grainspec_runtime.batch.driver import Driver, Limits
+from grainspec_runtime.batch.driver import Driver
 from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.jobs import BatchJob
+from grainspec_runtime.batch.limits import Limits
+from grainspec_runtime.batch.page import write_page
 from grainspec_runtime.batch.units import Unit
 from grainspec_runtime.batch.work import Model, Place, Prepared, Shared
 
@@ -89,14 +92,30 @@ def memory() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def main() -> None:
-    """Run the jobs, and print what they cost."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--jobs", type=int, default=10_000)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+def _ending(record: manifest.Manifest, count: int) -> dict[str, float]:
+    """Return what it takes to put the manifest together, to resume from it, and to show it."""
+    folder = record.folder
+    parts = len(list((folder / manifest.PARTS).iterdir()))
+    start = time.perf_counter()
+    record.complete()
+    completed = time.perf_counter()
+    assert len(manifest.states(folder)) == count
+    resumed = time.perf_counter()
+    write_page(folder, folder / "index.html", [job for unit in units(count) for job in unit.jobs])
+    return {
+        "parts of the manifest": parts,
+        "seconds to put it together": round(completed - start, 3),
+        "seconds to read it when resumed": round(resumed - completed, 3),
+        "seconds to write the page": round(time.perf_counter() - resumed, 3),
+        "size of the manifest in MB": round((folder / manifest.FILE).stat().st_size / 1e6, 3),
+        "memory in MB at the end": round(memory() / 1e6, 1),
+    }
+
+
+def measured(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run the jobs once, and return what they cost."""
     grown: list[tuple[int, int]] = []
+    load = os.getloadavg()[0]
     with (
         tempfile.TemporaryDirectory() as folder,
         cluster(None, cpus=arguments.workers, object_store=100_000_000),
@@ -113,15 +132,31 @@ def main() -> None:
         wall, used = time.perf_counter(), time.process_time()
         driver.run()
         wall, used = time.perf_counter() - wall, time.process_time() - used
-        record.complete()
-        assert len(manifest.states(Path(folder))) == arguments.jobs
-    results = {
+        after = _ending(record, arguments.jobs)
+    return {
+        "load average before": round(load, 2),
+        "processors": os.cpu_count(),
         "wall milliseconds a job": round(1e3 * wall / arguments.jobs, 3),
         "processor milliseconds of the driver a job": round(1e3 * used / arguments.jobs, 3),
         "memory in MB after jobs": {done: round(size / 1e6, 1) for done, size in grown},
+        **after,
     }
-    for name, value in results.items():
-        print(f"{name}: {value}")
+
+
+def main() -> None:
+    """Run the jobs, and print what they cost."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--jobs", type=int, default=10_000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    results = {}
+    for number in range(1, arguments.runs + 1):
+        results[f"run {number}"] = measured(arguments)
+        print(f"run {number}")
+        for name, value in results[f"run {number}"].items():
+            print(f"  {name}: {value}")
     write_results(arguments, results, on_gpu=False)
 
 

@@ -16,8 +16,11 @@ from ray_here import assert_gone, begun, ray_here
 from stub_batch import StubWork, stub_job, stub_units
 
 from grainspec import GrainError
-from grainspec_runtime.batch.driver import Driver, Limits
-from grainspec_runtime.batch.workers import on_one_gpu
+from grainspec_runtime.batch.driver import Driver
+from grainspec_runtime.batch.limits import Limits
+from grainspec_runtime.batch.task import Pending
+from grainspec_runtime.batch.work import Model
+from grainspec_runtime.batch.workers import WorkerProcess, Workers, on_one_gpu
 
 RETRIES = 2
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(200)]  # some seconds each, if not busy
@@ -29,11 +32,13 @@ def local_cluster() -> Iterator[None]:
         yield
 
 
-def run(tmp_path: Path, jobs: list[Any], **how: Any) -> tuple[dict[str, Any], Counter[str], Driver]:
+def run(
+    tmp_path: Path, jobs: list[Any], tick: Any = lambda driver: None, **how: Any
+) -> tuple[dict[str, Any], Counter[str], Driver]:
     """The rows of jobs, by name; how often each thing was done; and the driver."""
+    limits = Limits(**{"workers": 2, "retries": RETRIES, **how})
     work, rows = StubWork(tmp_path / "log"), list[Any]()
-    ended = rows.append
-    driver = Driver(work, stub_units(jobs), ended, limits=Limits(workers=2, retries=RETRIES), **how)
+    driver = Driver(work, stub_units(jobs), rows.append, limits=limits, tick=tick)
     driver.run()
     assert len(rows) == len({row["job"] for row in rows}) == len(jobs)  # none lost, none twice
     done = Counter((tmp_path / "log").read_text().splitlines())
@@ -70,6 +75,48 @@ def test_jobs_that_fail_are_tried_again_or_set_aside(tmp_path: Path) -> None:
     assert driver.counts == {"done": 17, "set aside": 3} | dict.fromkeys(
         ("preparing", "waiting", "inverting", "sampling", "saving"), 0
     )
+
+
+def test_a_job_that_hangs_is_ended_and_its_worker_replaced(tmp_path: Path) -> None:
+    jobs = [stub_job(number, number // 4) for number in range(12)]
+    jobs[0] = stub_job(0, 0, "hangs saving once")
+    jobs[5] = stub_job(5, 1, "hangs")
+    jobs[10] = stub_job(10, 3, "endless")
+    jobs[11] = stub_job(11, 2, "hangs once")
+    rows, done, _ = run(tmp_path, jobs, retries=1, stage_seconds=2.0)
+    failed = {name: row["code"] for name, row in rows.items() if row["state"] == "set aside"}
+    assert failed == {"job-00005": "G763", "job-00010": "G763"}
+    reason = "did not end within 2 s"
+    assert rows["job-00005"]["message"] == f"sample: it {reason}, in the last of 2 attempts"
+    assert [reason in told for told in rows["job-00010"]["reasons"]] == [True, True]
+    assert "prepare" in rows["job-00010"]["message"]
+    assert rows["job-00000"]["attempts"] == 2
+    assert done["sample job-00011"] == 2  # its worker, stopped, may not have sent the answer before
+    assert done["sample job-00000"] == 1  # its result was still there
+    assert done["save job-00000"] == 2
+
+
+def test_workers_leave_cpus_to_what_prepares_and_saves(tmp_path: Path) -> None:
+    most: list[int] = []
+
+    def look(driver: Driver) -> None:
+        most.append(len(driver.workers.living))
+
+    rows, _, _ = run(tmp_path, [stub_job(number, number) for number in range(12)], look, workers=8)
+    assert {row["state"] for row in rows.values()} == {"done"}
+    assert max(most) == 3  # half a CPU each, of two
+
+
+def test_what_runs_longest_is_told(tmp_path: Path) -> None:
+    told: list[Any] = []
+
+    def look(driver: Driver) -> None:
+        told.append(driver.longest())
+
+    run(tmp_path, [stub_job(number, 0) for number in range(3)], tick=look)
+    assert {one[0] for one in told if one} <= {"preparing", "inverting", "sampling", "saving"}
+    assert all(one[1].startswith("job-0000") for one in told if one)
+    assert told[-1] is None
 
 
 def test_what_waits_between_stages_is_bounded(tmp_path: Path) -> None:
@@ -117,6 +164,41 @@ def test_a_worker_that_cannot_be_reached_is_ended(tmp_path: Path) -> None:
     assert_gone(lost)
 
 
+def test_what_was_lost_with_a_machine_is_prepared_again(tmp_path: Path) -> None:
+    lost: list[str] = []
+    pids: set[int] = set()
+
+    def gone() -> Any:
+        raise ray.exceptions.ObjectLostError("00", None, "")
+
+    def lose(driver: Driver) -> None:
+        pids.update(one.place.pid for one in driver.workers.living if one.place)
+        for worker in [one for one in driver.workers.living if one.calls and len(lost) < 2]:
+            call = worker.calls[0]
+            lost.extend(task.job.name for task in call.tasks)
+            driver._pending.pop(call.report).handle(gone)
+
+    jobs = [stub_job(number, number // 2) for number in range(8)]
+    rows, done, _ = run(tmp_path, jobs, lose, workers=1)
+    assert {row["state"] for row in rows.values()} == {"done"}
+    assert len(lost) >= 2
+    assert all("ObjectLostError" in rows[name]["reasons"][0] for name in lost)
+    assert len(pids) == 1  # the worker that asked for it is not to blame
+    assert all(done[f"save {name}"] == 1 for name in rows)
+
+
+def test_a_batch_does_not_wait_for_a_worker_that_nobody_needs(tmp_path: Path) -> None:
+    @ray.remote(num_cpus=100)  # more than there are
+    def never() -> None: ...
+
+    def ask_for_more(driver: Driver) -> None:
+        if driver.counts["done"] == 1:
+            driver._pending[never.remote()] = Pending(lambda value: None)
+
+    rows, _, _ = run(tmp_path, [stub_job(number, 0) for number in range(4)], ask_for_more)
+    assert len(rows) == 4
+
+
 def test_a_batch_ends_if_no_worker_starts() -> None:
     rows: list[Mapping[str, Any]] = []
     limits = Limits(workers=1, retries=1, start_seconds=0.5)
@@ -126,6 +208,18 @@ def test_a_batch_ends_if_no_worker_starts() -> None:
     assert refused.value.diagnostics[0].code == "G743"
     assert not driver.workers.living
     assert not rows  # the same command runs it
+
+
+def test_a_job_runs_only_where_it_has_memory_enough() -> None:
+    workers = Workers(None, gpus=True, gpu_bytes=80_000_000_000)
+    small, large = Model("a", None, 9_000_000_000), Model("a", None, 60_000_000_000)
+    on_a_seventh = WorkerProcess(None, "a", workers.share_of(small))
+    on_a_whole = WorkerProcess(None, "a", workers.share_of(large))
+    assert workers.suits(on_a_seventh, small)
+    assert not workers.suits(on_a_seventh, large)
+    assert workers.suits(on_a_whole, small)
+    assert workers.suits(on_a_whole, large)
+    assert not workers.suits(on_a_whole, Model("b", None, 1))
 
 
 def test_a_gpu_is_shared_by_what_fits() -> None:

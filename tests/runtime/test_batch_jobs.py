@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from command import Grain
 pytest.importorskip("pyarrow")
 
 import pyarrow as pa
-from pyarrow import parquet
+from pyarrow import dataset, parquet, types
 
 from grainspec import GrainError
 from grainspec_runtime.batch import manifest
@@ -103,6 +105,10 @@ def test_tables_say_the_same_in_each_format(suffix: str, tmp_path: Path) -> None
         ("jobs.jsonl", "{", "cannot be read"),
         ("jobs.parquet", "no parquet", "cannot be read"),
         ("jobs.csv", b"\xff\xfe\xfa", "cannot be read"),
+        ("jobs.csv", "spec,target\na.grain,a pig, in mud\n", "line 2 has more cells .*`in mud`"),
+        ("jobs.csv", "spec,target, target\na.grain,a,b\n", "several columns are named `target`"),
+        ("jobs.csv", "spec,\na.grain,7\n", "row 1 has `7` in a column without a name"),
+        ("jobs.jsonl", '{"spec": "a.grain", "target": ["a"]}', "`target` has .* not one value"),
     ],
 )
 def test_tables_that_cannot_be_read(
@@ -113,6 +119,31 @@ def test_tables_that_cannot_be_read(
     with pytest.raises(GrainError, match=said) as refused:
         list(read_table(tmp_path / name))
     assert refused.value.diagnostics[0].code == "G740"
+
+
+def test_empty_cells_at_the_end_of_a_row_are_nothing(tmp_path: Path) -> None:
+    (tmp_path / "jobs.csv").write_text("spec,target,\na.grain,,,\nb.grain\n")
+    assert [row.sets for row in read_table(tmp_path / "jobs.csv")] == [(), ()]
+
+
+def test_a_setting_is_in_the_grid_or_in_the_table(tmp_path: Path) -> None:
+    (tmp_path / "jobs.csv").write_text(f"spec,sampler.seed\n{VARIANTS},3\n")
+    sharing = Sharing(grid={"sampler.seed": ("1", "2")})
+    with pytest.raises(GrainError, match=r"`sampler\.seed` is in the grid and in the table"):
+        list(jobs_of_table(read_table(tmp_path / "jobs.csv"), sharing))
+
+
+def test_a_spec_that_changes_meanwhile_changes_no_job(tmp_path: Path) -> None:
+    spec = tmp_path / "edit.grain"
+    spec.write_text(ClipFolder(tmp_path).spec_text(settings="sampler { steps 7 }"))
+    row = row_of_job(jobs(spec)[0])
+    assert row["spec_sha256"] == hashlib.sha256(spec.read_bytes()).hexdigest()
+    [job] = jobs(spec)
+    spec.write_text(spec.read_text().replace("steps 7", "steps 8"))
+    assert job.chosen.sampler.steps == 7
+    assert row_of_job(job) == row
+    spec.unlink()
+    assert job.chosen.sampler.steps == 7  # as on a machine that has no such file
 
 
 def test_units_are_of_one_clip(tmp_path: Path) -> None:
@@ -167,6 +198,61 @@ def test_the_manifest_keeps_the_last_row_of_a_job(tmp_path: Path) -> None:
         manifest.latest(tmp_path)
 
 
+def test_a_manifest_is_readable_while_it_is_written(tmp_path: Path) -> None:
+    first, second, _ = jobs(VARIANTS)
+    record = manifest.Manifest(tmp_path)
+    times = {"seconds_sample": 1.5, "warnings": ["G111"], "frames": 16, "inversion_cached": True}
+    record.add({**row_of_job(first), "state": "done", **times})
+    record.flush()
+    record.add({**row_of_job(second), "state": "done"})
+    record.flush()
+    place = tmp_path / manifest.PARTS
+    (place / ".00000000000000000009.parquet.12ab34cd.part").write_bytes(
+        b"PAR1 half"
+    )  # being written
+    folder = dataset.dataset(place, format="parquet")  # as pandas opens it
+    assert len(folder.files) == 2
+    table = folder.to_table()
+    assert table.schema.equals(manifest.SCHEMA)
+    assert [job.digest for job in (first, second)] == table.column("job").to_pylist()
+    assert table.column("seconds_sample").to_pylist() == [1.5, None]
+    for field in table.schema:  # what pandas and DuckDB have, without extensions
+        simple = field.type.value_type if types.is_list(field.type) else field.type
+        kinds = (types.is_string, types.is_int64, types.is_float64, types.is_boolean)
+        assert any(kind(simple) for kind in (*kinds, types.is_timestamp)), field
+
+
+def test_a_newer_row_comes_last_whatever_the_clock_says(tmp_path: Path) -> None:
+    [job, *_] = jobs(VARIANTS)
+    record = manifest.Manifest(tmp_path)
+    record.add(row_of_failure(job, Failure("G505", "NaN"), ["first try"]))
+    record.flush()
+    [part] = (tmp_path / manifest.PARTS).iterdir()
+    later = time.time_ns() + 3600 * 10**9  # of a machine whose clock is fast, and that was killed
+    part.rename(part.with_name(f"{later:020}.parquet"))
+    resumed = manifest.Manifest(tmp_path)
+    resumed.add({**row_of_job(job), "state": "done"})
+    resumed.flush()
+    assert manifest.states(tmp_path) == {job.digest: "done"}
+    resumed.complete()
+    assert manifest.states(tmp_path) == {job.digest: "done"}
+
+
+def test_a_manifest_of_an_earlier_version_is_taken_over(tmp_path: Path) -> None:
+    first, second, _ = jobs(VARIANTS)
+    old = {"job": [first.digest], "state": ["done"], "steps": [7], "gone": [1]}
+    parquet.write_table(pa.table(old), tmp_path / manifest.FILE)
+    record = manifest.Manifest(tmp_path)
+    record.add({**row_of_job(second), "state": "done"})
+    record.complete()
+    table = parquet.read_table(tmp_path / manifest.FILE)
+    assert table.schema.equals(manifest.SCHEMA)
+    assert table.column("steps").to_pylist() == [7, None]
+    parquet.write_table(pa.table({"colour": [1]}), tmp_path / manifest.FILE)
+    with pytest.raises(GrainError, match="cannot be read"):
+        manifest.states(tmp_path)
+
+
 def test_a_batch_resumes_from_runs_and_rows(tmp_path: Path) -> None:
     first, second, third = jobs(VARIANTS)
     for job in (first, second):
@@ -195,20 +281,29 @@ def test_status_and_page(tmp_path: Path, grain: Grain) -> None:
     failure = Failure("G505", "NaN in <layer>", "Use float32.")
     record.add(row_of_failure(second, failure, ["G506: later", "G505: NaN"]))
     record.flush()
-    write_progress(tmp_path, {"jobs": 3, "stages": {"sampling": 1}, "workers": [{"pid": 1}]})
+    longest = {"stage": "sampling", "job": "third", "host": "gpu3", "seconds": 200}
+    stages = {"sampling": 1, "done": 1, "set aside": 1}
+    told = {"jobs": 4, "kept": 1, "workers": [{"pid": 1}], "longest": longest}
+    write_progress(tmp_path, {**told, "stages": stages})
     facts = status_of(tmp_path)
     assert (facts["state"], facts["done"], facts["set_aside"], facts["left"]) == (
         "running",
-        1,
+        2,
         1,
         1,
     )
     assert facts["seconds"]["sample"] == {"jobs": 1, "mean_seconds": 1.5}
     said = grain("batch", "status", tmp_path)
     assert said.code == 0
-    assert "running: 1 of 3 jobs are done, 1 set aside, 1 left" in said.out
+    assert "running: 2 of 4 jobs are done, 1 set aside, 1 left" in said.out
     assert f"{second.name}: G505: NaN in <layer>" in said.out
-    page = batch_page(list(manifest.latest(tmp_path).values()))
+    assert "longest at work: sampling third on gpu3 for 3 min 20 s" in said.out
+    write_progress(tmp_path, {**told, "stages": stages, "started": time.time() + 9})
+    assert not status_of(tmp_path)["failed"]  # that failure is of an earlier command
+    page = batch_page(list(manifest.latest(tmp_path).values()), 3, others=2)
+    assert "1 of 3 jobs are done" in page
+    assert "jobs left: 1" in page
+    assert "in the manifest only: 2" in page
     assert page.index(second.name) < page.index(first.name)  # what failed comes first
     assert "NaN in &lt;layer&gt;" in page
     assert f'src="runs/{first.name}/overview.png"' in page
@@ -217,6 +312,9 @@ def test_status_and_page(tmp_path: Path, grain: Grain) -> None:
 
 def test_command_lines_that_are_wrong(grain: Grain, tmp_path: Path) -> None:
     assert grain("batch", VARIANTS, "--grid", "sampler.seed").code == 2
+    assert grain("batch", VARIANTS, "--grid", "sampler.seed=1,,2").code == 2
+    twice = ("--grid", "sampler.seed=1", "--grid", "sampler.seed=2")
+    assert "several grids of `sampler.seed`" in grain("batch", VARIANTS, *twice).err
     assert grain("batch", VARIANTS, "--object-store", "much").code == 2
     assert "no variant `pg`" in grain("batch", VARIANTS, "--variant", "pg").err
     (tmp_path / "jobs.csv").write_text("spec\n")

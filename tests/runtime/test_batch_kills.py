@@ -20,13 +20,15 @@ from PIL import Image
 
 pytest.importorskip("ray")
 
-from ray_here import descendants, ray_here
+from ray_here import assert_gone, begun, descendants, ray_here
 from stub_batch import StubWork, stub_job, stub_units
 
 from grainspec import GrainError, load
 from grainspec_runtime import Editor
 from grainspec_runtime.batch import manifest
-from grainspec_runtime.batch.driver import Driver, Limits
+from grainspec_runtime.batch.driver import Driver
+from grainspec_runtime.batch.limits import Limits
+from grainspec_runtime.batch.status import status_of
 from grainspec_runtime.editing.edit import edit
 from grainspec_runtime.prepare import prepare_variants
 from grainspec_runtime.runs.write import save_run
@@ -95,9 +97,9 @@ class Batch:
         self.arguments += ["--object-store", "100MB", "--workers", "2", "--format", "json"]
 
     def start(self) -> subprocess.Popen[str]:
-        code = "from grainspec_runtime.commands.batch import batch; batch()"
         return subprocess.Popen(
-            [sys.executable, "-c", code, *self.arguments[1:]],
+            [sys.executable, "-m", "grainspec", *self.arguments],
+            start_new_session=True,  # a terminal's Ctrl-C is for all of its processes
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -155,6 +157,49 @@ def test_a_worker_and_the_driver_are_killed(tmp_path: Path) -> None:
 
     third = batch.start()  # nothing is left to do, and Ray does not even start
     assert json.loads(third.communicate(timeout=100)[0])["kept"] == 24
+
+
+def interrupt(process: subprocess.Popen[str], times: int = 1) -> None:
+    """Press Ctrl-C so often; the command and all that it has started then end."""
+    made = {pid: begun(pid) for pid in descendants(process.pid)}
+    for _ in range(times):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.3)
+    said, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors.strip()) == (130, "interrupted"), said
+    assert_gone(made)
+
+
+@pytest.mark.timeout(300)
+def test_ctrl_c_ends_a_batch_that_can_be_resumed(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    batch = Batch(clips(tmp_path), out)
+    early = batch.start()
+    while not out.exists() and early.poll() is None:
+        time.sleep(0.05)
+    time.sleep(random.uniform(0, 6))  # while the cluster starts
+    interrupt(early)
+
+    first = batch.start()
+    batch.wait_until_done(1, first)
+    interrupt(first)
+    runs = list((out / "runs").iterdir())
+    assert 1 <= len(runs) < 24
+    assert all((run / "run.json").is_file() for run in runs)
+    assert {row["name"] for row in manifest.latest(out).values()} == {run.name for run in runs}
+    assert not [path for path in out.rglob("*") if ".grain-" in path.name or ".part" in path.name]
+    assert status_of(out)["state"] == "interrupted"
+
+    second = batch.start()
+    batch.wait_until_done(1, second)
+    interrupt(second, times=3)
+
+    third = batch.start()
+    said, errors = third.communicate(timeout=200)
+    assert third.returncode == 0, errors
+    assert json.loads(said)["done"] == 24
+    assert status_of(out)["state"] == "complete"
+    assert not [path for path in out.rglob("*") if ".grain-" in path.name or ".part" in path.name]
 
 
 @pytest.mark.timeout(200)

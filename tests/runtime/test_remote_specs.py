@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -184,13 +186,26 @@ def test_jobs_of_specs_behind_urls(store: str, tmp_path: Path) -> None:
     [job] = jobs(url)
     assert (job.spec, job.base, job.file) == (url, f"{store}/specs", "edit.grain")
     assert job.name.startswith("edit-")
-    assert job.text == job.told
+    assert job.content.sha256 == hashlib.sha256(get_bytes(url) or b"").hexdigest()
     [same] = jobs(url)
     assert same == job
     local = Places(str(tmp_path / "out"), tmp_path / "fetched").fetched(job)
     assert (Path(local.base) / "../shared/clip/00000.png").is_file()
     assert row_of_job(job)["spec"] == url
-    assert len(row_of_job(job)["spec_sha256"]) == 64
+    assert row_of_job(job)["spec_sha256"] == job.content.sha256
+
+
+def test_a_spec_behind_a_url_is_read_once(store: str) -> None:
+    url = f"{store}/specs/edit.grain"
+    sharing = Sharing(grid={"sampler.steps": ("1", "2")})
+    [first] = jobs(url)
+    many = jobs_of_specs([url, url], sharing)
+    assert next(many).chosen.sampler.steps == 1
+    put_bytes(b"regio", url)
+    assert {job.content for job in many} == {first.content}
+    assert first.chosen == pickle.loads(pickle.dumps(first)).chosen  # as on another machine
+    with pytest.raises(GrainError, match=r"edit\.grain"):
+        jobs(url)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
@@ -218,7 +233,8 @@ def test_tables_behind_urls(store: str, suffix: str, tmp_path: Path) -> None:
     assert (first.spec, first.base) == (f"{store}/specs/edit.grain", f"{store}/specs")
     assert (first.clip, first.sets) == (f"{store}/shared/clip", ("sampler.seed=1",))
     made = list(jobs_of_table([first, second], Sharing()))
-    assert [job.told is None for job in made] == [False, True]
+    found = [job.content.unread and job.content.unread.code for job in made]
+    assert found == [None, "G746"]
     assert made[1].name.startswith("none-a-")
     assert "geheim" not in json.dumps(row_of_job(made[1]))
     with pytest.raises(GrainError, match="none.grain cannot be read"):
@@ -315,7 +331,7 @@ def test_the_record_of_a_batch_is_sent_while_it_runs(
         manifest = Manifest(folder)
         manifest.add({"job": "a", "name": "a", "state": "done"})
         manifest.flush()
-        write_progress(folder, {"jobs": 2, "ended": False})
+        write_progress(folder, {"jobs": 2, "stages": {"done": 1}, "ended": False})
         assert soon(lambda: get_bytes(f"{out}/batch.json") is not None)
         found = grain("batch", "status", out, "--format", "json").json
         assert (found["state"], found["done"], found["left"]) == ("running", 1, 1)
@@ -323,7 +339,7 @@ def test_the_record_of_a_batch_is_sent_while_it_runs(
         assert states(tmp_path / "second") == {"a": "done"}
         manifest.add({"job": "b", "name": "b", "state": "done"})
         manifest.complete()
-        write_progress(folder, {"jobs": 2, "ended": True})
+        write_progress(folder, {"jobs": 2, "stages": {"done": 2}, "ended": True})
     assert grain("batch", "status", out, "--format", "json").json["state"] == "complete"
     assert {file.name for file in listed(out)} == {"batch.json", "manifest.parquet"}
     with record.recorded(out, tmp_path / "third") as folder:

@@ -8,10 +8,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from grainspec_runtime.batch.cluster import cluster
+
+from ray.cluster_utils import Cluster  # isort: skip  (after the settings that `cluster` makes)
 
 _SECONDS = 60.0
 """For processes to go; on a busy machine, Python's end takes some seconds."""
@@ -27,6 +30,35 @@ def ray_here() -> Iterator[None]:
             yield
             made = {pid: begun(pid) for pid in descendants(os.getpid()) if pid not in before}
     assert_gone(made)
+
+
+@contextmanager
+def machines_here(*caches: Path, cpus: int = 2) -> Iterator[Any]:
+    """A cluster of several machines, all of them this one, each with a cache of its own."""
+    before = set(descendants(os.getpid()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        patch.setenv("RAY_worker_niceness", "0")  # else processes hardly start on a busy machine
+        patch.setenv("RAY_idle_worker_killing_time_threshold_ms", "60000")
+        machines: Any = Cluster()  # has no annotations
+        try:
+            for cache in caches:
+                add_machine(machines, cache, cpus=cpus)
+            yield machines
+        finally:
+            made = {pid: begun(pid) for pid in descendants(os.getpid()) if pid not in before}
+            machines.shutdown()
+    assert_gone(made)
+
+
+def add_machine(machines: Any, cache: Path, *, cpus: int = 2) -> Any:
+    """Add a machine to a cluster; returns what `remove_node` takes."""
+    return machines.add_node(
+        num_cpus=cpus,
+        object_store_memory=100_000_000,
+        include_dashboard=False,
+        env_vars={"GRAINSPEC_CACHE": str(cache)},
+    )
 
 
 def assert_gone(made: dict[int, str]) -> None:

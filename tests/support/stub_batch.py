@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ NEVER = Failure("G505", "the denoiser produced NaN", "Use float32.")
 
 
 def stub_job(number: int, clip: int, *does: str) -> BatchJob:
-    """A job that does nothing, or one of `dies`, `dies once`, `fails`, `fails once`, `unread`, `endless`."""
+    """A job that does nothing, or one thing: see the stages. `endless` is for preparing, `hangs` for sampling."""
     name = f"job-{number:05}"
     return BatchJob(name, name, Path("stub.grain"), "", f"clip-{clip}", None, does)
 
@@ -41,6 +42,10 @@ class StubWork:
     log: Path | None = None
     stuck: bool = False
     """Its workers never start."""
+    bulk: int = 0
+    """Bytes that each stage hands on, besides what it has to say."""
+    seconds: float = 0.0
+    """For which each job is sampled."""
 
     def did(self, what: str) -> int:
         """Write down a thing; return how often it was done before, in all processes."""
@@ -54,7 +59,7 @@ class StubWork:
         if "endless" in jobs[0].sets:
             time.sleep(1000)
         failures = tuple(NEVER if "unread" in job.sets else None for job in jobs)
-        return Prepared(failures, Model("stub")), [job.name for job in jobs]
+        return Prepared(failures, Model("stub")), ([job.name for job in jobs], bytes(self.bulk))
 
     def worker(self, model: Model) -> StubWorker:
         if self.stuck:
@@ -62,8 +67,10 @@ class StubWork:
         return StubWorker(self)
 
     def save(self, job: BatchJob, result: Any) -> Mapping[str, Any]:
-        self.did(f"save {job.name}")
-        return {"job": job.digest, "name": job.name, "state": "done", "host": result}
+        before = self.did(f"save {job.name}")
+        if "hangs saving once" in job.sets and not before:
+            time.sleep(1000)
+        return {"job": job.digest, "name": job.name, "state": "done", "host": result[0]}
 
     def gpu_total(self) -> int:
         return 80_000_000_000
@@ -74,24 +81,27 @@ class StubWorker:
     work: StubWork
 
     def place(self) -> Place:
-        return Place(os.getpid(), platform.node(), "cache")
+        return Place(os.getpid(), platform.node(), os.environ.get("GRAINSPEC_CACHE", "cache"))
 
     def share(
         self, prepared: Any, jobs: Mapping[int, BatchJob], *, carry: bool
     ) -> tuple[Shared, Any]:
         clip = next(iter(jobs.values())).clip
         before = self.work.did(f"share {clip}")
-        return Shared((None,) * len(jobs), (str(clip),), int(not before)), {}
+        return Shared((None,) * len(jobs), (str(clip),), int(not before)), {"carried": carry}
 
     def sample(
         self, prepared: Any, index: int, job: BatchJob, carried: Any
     ) -> tuple[Failure | None, Any]:
-        assert prepared[index] == job.name
+        assert prepared[0][index] == job.name
+        time.sleep(self.work.seconds)
         before = self.work.did(f"sample {job.name}")
         if "dies" in job.sets or ("dies once" in job.sets and not before):
             os._exit(1)
+        if "hangs" in job.sets or ("hangs once" in job.sets and not before):
+            os.kill(os.getpid(), signal.SIGSTOP)  # not even Python's signal handlers run
         if "fails" in job.sets:
             return NEVER, None
         if "fails once" in job.sets and not before:
             return LATER, None
-        return None, job.name
+        return None, (platform.node(), bytes(self.work.bulk))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from grainspec.diagnostics import GrainError, fail
+from grainspec_runtime.batch.interrupts import interrupts_deferred, interrupts_ignored
 from grainspec_runtime.batch.jobs import BatchJob
 from grainspec_runtime.batch.work import Model, Place, Shared, Work
 
@@ -16,11 +16,15 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to 
 os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # the driver handles them
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
+from ray.experimental import internal_kv
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 SIDE_CPUS = 0.5
 """CPUs of a task that prepares or saves; on a machine without GPUs, a worker has as many."""
 ANSWER_SECONDS = 10.0
 """For what a cluster that lives answers at once."""
+_BEGUN = "grain-batch"
+"""Ray's namespace for the names of tasks that run."""
 _LOCAL = {
     # Ray gives its workers niceness 15. Beside another program that computes they then get almost
     # no time: a start of one second took more than two minutes. `nice grain batch` still is nice.
@@ -48,7 +52,11 @@ def cluster(
         "_system_config": _LOCAL,
     }
     try:
-        ray.init(address=address or "local", **quiet, **({} if address else local))
+        with interrupts_deferred():
+            ray.init(address=address or "local", **quiet, **({} if address else local))
+    except KeyboardInterrupt:
+        _end()
+        raise
     except (OSError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
         where = f"the cluster at {address}" if address else "a local cluster of Ray"
         reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -60,16 +68,48 @@ def cluster(
     try:
         yield
     finally:
-        with contextlib.suppress(KeyboardInterrupt):
-            ray.shutdown()
+        _end()
 
 
-def _prepare(work: Work, jobs: Sequence[BatchJob]) -> tuple[Any, Any]:
-    return work.prepare(jobs)
+def _end() -> None:
+    with interrupts_ignored():
+        ray.shutdown()
 
 
-def _save(work: Work, job: BatchJob, result: Any) -> Any:
-    return work.save(job, result)
+def _prepare(work: Work, jobs: Sequence[BatchJob], limited: bool) -> tuple[Any, Any]:
+    with _said_to_begin(limited):
+        return work.prepare(jobs)
+
+
+def _save(work: Work, job: BatchJob, result: Any, limited: bool) -> Any:
+    with _said_to_begin(limited):
+        return work.save(job, result)
+
+
+@contextmanager
+def _said_to_begin(limited: bool) -> Iterator[None]:
+    """Tell the driver that this task runs, if its time is limited: it may have waited for a CPU."""
+    if not limited:
+        yield
+        return
+    name = ray.get_runtime_context().get_task_id() or ""
+    internal_kv._internal_kv_put(name, b"", overwrite=True, namespace=_BEGUN)
+    try:
+        yield
+    finally:
+        internal_kv._internal_kv_del(name, namespace=_BEGUN)
+
+
+def has_begun(ref: Any) -> bool:
+    """Return whether a task with a limit runs at the moment."""
+    name = ref.task_id().hex()
+    return bool(internal_kv._internal_kv_exists(name, namespace=_BEGUN))
+
+
+def end_task(ref: Any) -> None:
+    """End the process of a task that runs; its object becomes an exception."""
+    ray.cancel(ref, force=True)
+    internal_kv._internal_kv_del(ref.task_id().hex(), namespace=_BEGUN)
 
 
 def _gpu_total(work: Work) -> int:
@@ -102,10 +142,20 @@ gpu_total: Any = ray.remote(max_retries=0, num_cpus=0, num_gpus=0.01)(_gpu_total
 Actor: Any = ray.remote(max_restarts=0, max_task_retries=0)(_Actor)
 
 
-def check_alive() -> None:
-    """Raise GrainError (G744) if the cluster no longer answers, or has lost this machine.
+def on_machines_with_gpus() -> list[Any]:
+    """Return the task `gpu_total` for each machine that has GPUs."""
+    return [
+        gpu_total.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], False))
+        for node in _nodes()
+        if node["Alive"] and node["Resources"].get("GPU")
+    ]
 
-    Without it, what runs on other machines goes on, but nothing that is started here ever ends.
+
+def machines() -> int:
+    """Return the number of machines of the cluster that are alive.
+
+    Raises GrainError (G744) if the cluster no longer answers, or has lost this machine. Without
+    that, what runs on other machines goes on, but nothing that is started here ever ends.
     """
     node: Any = ray._private.worker._global_node  # has the processes of a local cluster
     for kind, _ in node.dead_processes() if node else ():
@@ -113,11 +163,12 @@ def check_alive() -> None:
             raise lost(f"its process {kind} ended")
     try:
         here = ray.get_runtime_context().get_node_id()
-        alive = any(node["NodeID"] == here and node["Alive"] for node in _nodes())
+        alive = {node["NodeID"] for node in _nodes() if node["Alive"]}
     except (RuntimeError, OSError, ray.exceptions.RayError) as error:
         raise lost(str(error)) from error
-    if not alive:
+    if here not in alive:
         raise lost("it has lost this machine")
+    return len(alive)
 
 
 def lost(reason: str) -> GrainError:

@@ -9,55 +9,46 @@ sampled, and results that are sampled and not saved. A job whose worker dies, or
 pass, is tried again by itself; after ``retries`` it is set aside, as one whose failure is certain
 is at once. The driver holds no frames: results go from worker to task through the object store.
 
-Nothing is waited for without end: a worker that does not start in time is ended and another one
-started, and a batch whose cluster ended, or in which no worker starts, ends with an error.
+A worker that does not start in time is ended and another one started, and a batch whose cluster
+ended, or in which no worker starts, ends with an error. A stage may take as long as it likes, since
+nothing says how long is too long, unless the batch has a limit: then what exceeds it is ended as
+if its process had died. :meth:`Driver.longest` tells what takes long. Machines may join and leave
+the cluster: what a lost one had in memory is made again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import ray
 
-from grainspec.diagnostics import GrainError, fail
 from grainspec_runtime.batch import cluster
+from grainspec_runtime.batch.endings import failure_of_end, reason_of_end
 from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.jobs import BatchJob
+from grainspec_runtime.batch.limits import Limits
 from grainspec_runtime.batch.rows import row_of_failure, seconds_of
-from grainspec_runtime.batch.task import Call, Task
+from grainspec_runtime.batch.task import Call, Pending, Task
 from grainspec_runtime.batch.units import Unit
-from grainspec_runtime.batch.work import Place, Prepared, Shared, Work
-from grainspec_runtime.batch.workers import WorkerProcess, Workers, room_of_cluster
+from grainspec_runtime.batch.waiting import Waiting
+from grainspec_runtime.batch.watch import Longest, Watch
+from grainspec_runtime.batch.work import Model, Place, Prepared, Shared, Work
+from grainspec_runtime.batch.workers import WorkerProcess, Workers
 
 _DEPTH = 2
 """Calls that a worker has at most: the one that it works on, and the next."""
 _TICK = 0.5
 """Seconds after which the driver looks up although nothing has ended."""
-_LOOK = 5.0
-"""Seconds between two looks at whether the cluster lives."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much of a cluster a batch uses.
-
-    workers: at most so many; None for what the cluster has. on_a_gpu: workers that share a GPU at
-    most. retries: further attempts of a job, and of starting a worker. on_cpus: use no GPUs.
-    start_seconds: for a worker to start, before it loads its model; on a cluster that others use,
-    it may first have to wait for a GPU.
-    """
-
-    workers: int | None = None
-    on_a_gpu: int | None = None
-    retries: int = 2
-    on_cpus: bool = False
-    start_seconds: float = 900.0
+_UNFINISHED = ("preparing", "waiting", "inverting", "sampling", "saving")
+_LAST = 10.0
+"""Seconds that results on their way to the disk have when the batch is interrupted."""
+_UNPLACED = 30.0
+"""Seconds after which a worker that has not started may need what idle ones have."""
 
 
 class Driver:
@@ -79,19 +70,10 @@ class Driver:
         self._work, self._units = ray.put(work), units
         self._all_begun = False
         self._ended, self._tick = ended, tick
-        self._pending: dict[Any, Callable[[Any], None]] = {}
-        self._to_share: deque[list[Task]] = deque()
-        self._sharing: Counter[str] = Counter()
-        self._to_sample: deque[Task] = deque()
-        gpus, room, cpus = room_of_cluster(on_cpus=self.limits.on_cpus, workers=self.limits.workers)
-        self.workers = Workers(self._work, gpus, room)
-        if self.limits.on_a_gpu:
-            self.workers.most_on_a_gpu = self.limits.on_a_gpu
-        if gpus:
-            self.workers.gpu_bytes = self._gpu_bytes()
-        self._side = max(2, cpus)
-        self._late = 0  # workers that did not start in time, since one did
-        self._looked = time.monotonic()
+        self._pending: dict[Any, Pending] = {}
+        self._waiting = Waiting()
+        self.workers = Workers.of_cluster(self._work, self.limits)
+        self._watch = Watch(self.limits, self.workers, self._pending, self._lost)
 
     def run(self) -> None:
         """Run all units; on an exception, such as KeyboardInterrupt, everything is stopped.
@@ -102,41 +84,33 @@ class Driver:
             while True:
                 self._start()
                 self._tick(self)
-                if not self._pending:
-                    break
+                if self._all_begun and not any(self.counts[stage] for stage in _UNFINISHED):
+                    break  # although a worker may still be starting
                 self._wait()
-                self._look()
+                self._watch.look()
         except ray.exceptions.RaySystemError as error:
             raise cluster.lost(str(error)) from error
+        except KeyboardInterrupt:
+            self._finish_saving()
+            raise
         finally:
             self._stop()
 
-    def _look(self) -> None:
-        """End workers that do not start, and the batch if the cluster has ended."""
-        now = time.monotonic()
-        for worker in list(self.workers.living):
-            if worker.place is None and now - worker.begun > self.limits.start_seconds:
-                self._is_late(worker)
-        if now - self._looked > _LOOK:
-            cluster.check_alive()
-            self._looked = time.monotonic()
+    def longest(self) -> Longest | None:
+        """Return what has been at work for the longest time."""
+        return self._watch.longest()
 
-    def _is_late(self, worker: WorkerProcess) -> None:
-        self._pending.pop(worker.started, None)
-        self.workers.stop(worker)
-        self._late += 1
-        if self._late > self.limits.retries:
-            raise _no_worker(f"{self._late} workers in a row", self.limits.start_seconds)
-
-    def _gpu_bytes(self) -> int:
-        try:
-            ref = cluster.gpu_total.remote(self._work)
-            found: int = ray.get(ref, timeout=self.limits.start_seconds)
-        except ray.exceptions.GetTimeoutError as error:
-            raise _no_worker("a process with a GPU", self.limits.start_seconds) from error
-        except ray.exceptions.RayError as error:
-            raise cluster.lost(str(error)) from error
-        return found
+    def _finish_saving(self) -> None:
+        """Wait some seconds for results on their way to the disk, since they have been made."""
+        self.workers.stop_all()
+        saving = [ref for ref, pending in self._pending.items() if pending.stage == "saving"]
+        ready, _ = ray.wait(saving, num_returns=len(saving), timeout=_LAST) if saving else ([], [])
+        for ref in ready:
+            pending = self._pending.pop(ref)
+            with contextlib.suppress(ray.exceptions.RayError):
+                row = ray.get(ref)
+                if not isinstance(row, Failure):
+                    pending.handle(partial(_same, row))
 
     def _stop(self) -> None:
         """End what still runs: tasks remove what they have written in part."""
@@ -152,9 +126,17 @@ class Driver:
             waiting = list(self._pending)
             ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0)
         for ref in ready:
-            handle = self._pending.pop(ref, None)  # None: its worker was found dead
-            if handle is not None:
-                handle(ref)
+            pending = self._pending.pop(ref, None)  # None: its worker was found dead
+            if pending is not None:
+                pending.handle(partial(self._value, ref, pending.overdue))
+
+    @staticmethod
+    def _value(ref: Any, overdue: Exception | None) -> Any:
+        """Return what a task or call has returned; raises RayError if it did not."""
+        try:
+            return ray.get(ref)
+        except ray.exceptions.RayError as error:
+            raise (overdue or error) from error
 
     # Starting
 
@@ -168,9 +150,12 @@ class Driver:
 
     def _may_prepare(self) -> bool:
         ahead = self.counts["preparing"] + self.counts["waiting"]
-        units = len({task.session for task in self._to_sample}) + len(self._to_share)
         few = ahead < 16 * self._side or not ahead
-        return not self._all_begun and few and units <= 2 * self._side
+        return not self._all_begun and few and self._waiting.units <= 2 * self._side
+
+    @property
+    def _side(self) -> int:
+        return max(2, self.workers.cpus)
 
     def _prepare_next(self) -> bool:
         unit = next(self._units, None)
@@ -182,26 +167,39 @@ class Driver:
 
     def _prepare(self, unit: Unit, reasons: list[str]) -> None:
         task = cluster.prepare.options(num_cpus=cluster.SIDE_CPUS, num_returns=2)
-        report, prepared = task.remote(self._work, unit.jobs)
+        report, prepared = task.remote(self._work, unit.jobs, bool(self.limits.stage_seconds))
         self.counts["preparing"] += len(unit.jobs)
-        self._pending[report] = partial(self._prepared, unit, prepared, reasons)
+        handle = partial(self._prepared, unit, prepared, reasons)
+        self._pending[report] = Pending(handle, "preparing", unit.jobs[0].name)
 
     def _start_workers(self) -> None:
         """Start workers for models that have more to do than workers."""
-        wanted: dict[str, list[Task]] = {}
-        for tasks in [*self._to_share, *([task] for task in self._to_sample)]:
-            wanted.setdefault(tasks[0].model.key, []).append(tasks[0])
-        for key, tasks in wanted.items():
-            same = [worker for worker in self.workers.living if worker.model == key]
-            free = sum(not worker.calls for worker in same)
-            for _ in range(len(tasks) - free):
-                worker = self.workers.start(tasks[0].model, partial(self._is_idle, set(wanted)))
+        wanted: dict[tuple[str, float], list[Task]] = {}
+        for task in self._waiting.firsts():
+            key = task.model.key, self.workers.share_of(task.model)
+            wanted.setdefault(key, []).append(task)
+        models = [tasks[0].model for tasks in wanted.values()]
+        idle = partial(self._is_idle, models)
+        for model, tasks in zip(models, wanted.values(), strict=True):
+            same = [one for one in self.workers.living if self.workers.suits(one, model)]
+            for _ in range(len(tasks) - sum(not worker.calls for worker in same)):
+                worker = self.workers.start(model, idle)
                 if worker is None:
                     break
-                self._pending[worker.started] = partial(self._started, worker, tasks[0])
+                self._pending[worker.started] = Pending(partial(self._started, worker, tasks[0]))
+        self._stop_idle(idle)
 
-    def _is_idle(self, wanted: set[str], worker: WorkerProcess) -> bool:
-        return bool(worker.place) and not worker.calls and worker.model not in wanted
+    def _stop_idle(self, idle: Callable[[WorkerProcess], bool]) -> None:
+        """End idle workers if others wait: there may be room in total, and on no machine."""
+        now = time.monotonic()
+        living = self.workers.living
+        if any(one.place is None and now - one.begun > _UNPLACED for one in living):
+            for worker in [one for one in living if idle(one)]:
+                self.workers.stop(worker)
+
+    def _is_idle(self, wanted: list[Model], worker: WorkerProcess) -> bool:
+        suited = any(self.workers.suits(worker, model) for model in wanted)
+        return bool(worker.place) and not worker.calls and not suited
 
     def _call_next(self, worker: WorkerProcess) -> bool:
         """Give a worker its next call, if there is one for it; return whether there was."""
@@ -221,11 +219,11 @@ class Driver:
         first = tasks[0]
         self.counts["waiting"] -= len(tasks)
         if call.kind == "share":
-            self._sharing[first.session] += 1
+            self._waiting.sharing[first.session] += 1
             jobs = {task.index: task.job for task in tasks}
-            carry = not self.workers.share_caches
+            call.carries = not self.workers.share_caches
             method = worker.actor.share.options(num_returns=2)
-            call.report, call.result = method.remote(first.prepared, jobs, carry)
+            call.report, call.result = method.remote(first.prepared, jobs, call.carries)
             self.counts["inverting"] += len(tasks)
         else:
             method = worker.actor.sample.options(num_returns=2)
@@ -236,39 +234,40 @@ class Driver:
             self.counts["sampling"] += 1
         worker.calls.append(call)
         worker.session = first.session
-        self._pending[call.report] = partial(self._answered, worker, call)
+        self._pending[call.report] = Pending(partial(self._answered, worker, call))
         return True
 
     def _take_share(self, worker: WorkerProcess, alone: bool) -> list[Task]:
-        for position, tasks in enumerate(self._to_share):
-            if tasks[0].model.key != worker.model or self._sharing[tasks[0].session]:
-                continue
-            if alone and any(task.is_suspect for task in tasks):
-                continue
-            del self._to_share[position]
-            return tasks
-        return []
+        return self._waiting.take_share(partial(self._fits, worker, alone))
 
     def _take_sample(self, worker: WorkerProcess, alone: bool, *, near: bool) -> list[Task]:
         if self.counts["sampling"] + self.counts["saving"] >= 2 * (
             self._side + len(self.workers.living)
         ):
             return []
-        for position, task in enumerate(self._to_sample):
-            fits = task.model.key == worker.model and not (alone and task.is_suspect)
-            if fits and (not near or task.session == worker.session):
-                del self._to_sample[position]
-                return [task]
-        return []
+
+        def fits(task: Task) -> bool:
+            return (
+                (not near or task.session == worker.session)
+                and self._fits(worker, alone, task)
+                and self.workers.reaches(worker, task)
+            )
+
+        return self._waiting.take_sample(fits)
+
+    def _fits(self, worker: WorkerProcess, alone: bool, task: Task) -> bool:
+        return self.workers.suits(worker, task.model) and not (alone and task.is_suspect)
 
     # What has ended
 
-    def _prepared(self, unit: Unit, prepared: Any, reasons: list[str], ref: Any) -> None:
+    def _prepared(
+        self, unit: Unit, prepared: Any, reasons: list[str], value: Callable[[], Prepared]
+    ) -> None:
         self.counts["preparing"] -= len(unit.jobs)
         try:
-            report: Prepared = ray.get(ref)
+            report = value()
         except ray.exceptions.RayError as error:
-            self._again_by_itself(unit, [*reasons, _reason("prepare", error)])
+            self._prepare_again(unit, error, [*reasons, reason_of_end("prepare", error)])
             return
         tasks = []
         for index, (job, failure) in enumerate(zip(unit.jobs, report.failures, strict=True)):
@@ -282,7 +281,7 @@ class Driver:
             tasks.append(task)
         self.counts["waiting"] += len(tasks)
         if tasks:
-            self._to_share.append(tasks)
+            self._waiting.to_share.append(tasks)
 
     def _failed_to_prepare(
         self, unit: Unit, job: BatchJob, failure: Failure, reasons: list[str]
@@ -293,101 +292,102 @@ class Driver:
         else:
             self._set_aside(job, failure, reasons)
 
-    def _again_by_itself(self, unit: Unit, reasons: list[str]) -> None:
-        for job in unit.jobs:
+    def _prepare_again(self, unit: Unit, error: Exception, reasons: list[str]) -> None:
+        for job in unit.jobs:  # each by itself
             if len(reasons) <= self.limits.retries:
                 self._prepare(Unit((job,), unit.session), reasons)
             else:
-                self._set_aside(job, _died(reasons), reasons)
+                self._set_aside(job, failure_of_end(error, reasons), reasons)
 
-    def _started(self, worker: WorkerProcess, task: Task, ref: Any) -> None:
+    def _started(self, worker: WorkerProcess, task: Task, value: Callable[[], Place]) -> None:
         try:
-            place: Place = ray.get(ref)
+            place = value()
         except ray.exceptions.RayError as error:
             self.workers.stop(worker)
             self._did_not_start(task, error)
             return
         worker.place = place
-        self._late = 0
+        self._watch.late = 0
 
     def _did_not_start(self, task: Task, error: Exception) -> None:
         """Count a failed start as an attempt of a job that waits for such a worker."""
-        reason = _reason("start a worker", error)
-        waiting = [tasks for tasks in self._to_share if task in tasks]
-        if task in self._to_sample:
-            self._to_sample.remove(task)
-            self.counts["waiting"] -= 1
-            self._try_again(task, None, reason)
-        for tasks in waiting:
-            self._to_share.remove(tasks)
-            self.counts["waiting"] -= len(tasks)
-            for each in tasks:
-                self._try_again(each, None, reason, shared=False)
+        tasks, shared = self._waiting.take(task)
+        self.counts["waiting"] -= len(tasks)
+        for each in tasks:
+            self._try_again_after(each, "start a worker", error, shared=shared)
 
-    def _answered(self, worker: WorkerProcess, call: Call, ref: Any) -> None:
+    def _answered(self, worker: WorkerProcess, call: Call, value: Callable[[], Any]) -> None:
         try:
-            answer = ray.get(ref)
+            answer = value()
+        except ray.exceptions.ObjectLostError as error:  # its arguments; the worker lives
+            worker.answered(call)
+            self._left(call)
+            for task in call.tasks:
+                reasons = [*task.reasons, reason_of_end(call.kind, error)]
+                self._prepare_again(Unit((task.job,), task.session), error, reasons)
         except ray.exceptions.RayError as error:
             self._lost(worker, error)
-            return
-        worker.calls.remove(call)
-        self._left(call)
-        self._use(call, answer)
+        else:
+            worker.answered(call)
+            self._left(call)
+            self._use(worker, call, answer)
 
-    def _use(self, call: Call, answer: Any) -> None:
+    def _use(self, worker: WorkerProcess, call: Call, answer: Any) -> None:
         if call.kind == "share":
-            self._shared(call, answer)
+            self._shared(worker, call, answer)
         else:
             self._sampled(call, answer)
 
     def _left(self, call: Call) -> None:
         """Count the jobs of a call as neither inverting nor sampling any more."""
         if call.kind == "share":
-            self._sharing[call.tasks[0].session] -= 1
+            self._waiting.sharing[call.tasks[0].session] -= 1
             self.counts["inverting"] -= len(call.tasks)
         else:
             self.counts["sampling"] -= 1
 
-    def _shared(self, call: Call, answer: Shared) -> None:
+    def _shared(self, worker: WorkerProcess, call: Call, answer: Shared) -> None:
         self.inversions += answer.made
         call.tasks[0].seconds.update(seconds_of(answer.seconds))
         for task, failure in zip(call.tasks, answer.failures, strict=True):
             if failure is not None:
-                self._try_again(task, failure, failure.reason, shared=False)
+                self._try_again(task, failure, shared=False)
                 continue
-            task.carried = call.result if answer.keys else None
-            self._to_sample.append(task)
+            if answer.keys and worker.place:
+                task.cache = worker.place.cache
+                task.carried = call.result if call.carries else None
+            self._waiting.to_sample.append(task)
             self.counts["waiting"] += 1
 
     def _sampled(self, call: Call, failure: Failure | None) -> None:
         [task] = call.tasks
         if failure is not None:
-            self._try_again(task, failure, failure.reason)
+            self._try_again(task, failure)
             return
         self._save(task, call.result)
 
     def _save(self, task: Task, result: Any) -> None:
         self.counts["saving"] += 1
         method = cluster.save.options(num_cpus=cluster.SIDE_CPUS)
-        ref = method.remote(self._work, task.job, result)
-        self._pending[ref] = partial(self._saved, task, result)
+        ref = method.remote(self._work, task.job, result, bool(self.limits.stage_seconds))
+        self._pending[ref] = Pending(partial(self._saved, task, result), "saving", task.job.name)
 
-    def _saved(self, task: Task, result: Any, ref: Any) -> None:
+    def _saved(self, task: Task, result: Any, value: Callable[[], Any]) -> None:
         self.counts["saving"] -= 1
         try:
-            row = ray.get(ref)
-        except ray.exceptions.WorkerCrashedError as error:  # the result is still there
-            task.reasons.append(_reason("save", error))
+            row = value()
+        except ray.exceptions.ObjectLostError as error:
+            self._try_again_after(task, "save", error)
+            return
+        except ray.exceptions.RayError as error:  # the result is still there
+            task.reasons.append(reason_of_end("save", error))
             if len(task.reasons) <= self.limits.retries:
                 self._save(task, result)
             else:
-                self._set_aside(task.job, _died(task.reasons), task.reasons)
-            return
-        except ray.exceptions.RayError as error:
-            self._try_again(task, None, _reason("save", error))
+                self._set_aside(task.job, failure_of_end(error, task.reasons), task.reasons)
             return
         if isinstance(row, Failure):
-            self._try_again(task, row, row.reason)
+            self._try_again(task, row)
             return
         seconds = {**row, **{name: task.seconds[name] for name in task.seconds}}
         known = {"attempts": len(task.reasons) + 1, "reasons": list(task.reasons)}
@@ -409,54 +409,44 @@ class Driver:
             self._pending.pop(call.report, None)
             self._left(call)
             try:  # it may have been answered before
-                self._use(call, ray.get(call.report, timeout=cluster.ANSWER_SECONDS))
+                self._use(worker, call, ray.get(call.report, timeout=cluster.ANSWER_SECONDS))
                 continue
             except ray.exceptions.RayError:
                 pass
-            sharing = call.kind == "share"
+            shared = call.kind == "sample"
             for task in call.tasks:
                 if blamed:
-                    self._wait_again([task], shared=not sharing)
+                    self._wait_again(task, shared=shared)
                 else:
-                    self._try_again(task, None, _reason(call.kind, error), shared=not sharing)
+                    self._try_again_after(task, call.kind, error, shared=shared)
             blamed = True
 
-    def _try_again(
-        self, task: Task, failure: Failure | None, reason: str, *, shared: bool = True
-    ) -> None:
-        """Try a job again by itself, or set it aside. failure: None if its process died."""
-        task.reasons.append(reason)
-        certain = failure is not None and not failure.may_pass
-        if certain or len(task.reasons) > self.limits.retries:
-            self._set_aside(task.job, failure or _died(task.reasons), task.reasons)
+    def _try_again(self, task: Task, failure: Failure, *, shared: bool = True) -> None:
+        """Try a job that failed again by itself, or set it aside."""
+        task.reasons.append(failure.reason)
+        if failure.may_pass and len(task.reasons) <= self.limits.retries:
+            self._wait_again(task, shared=shared)
         else:
-            self._wait_again([task], shared=shared)
+            self._set_aside(task.job, failure, task.reasons)
 
-    def _wait_again(self, tasks: list[Task], *, shared: bool) -> None:
-        self.counts["waiting"] += len(tasks)
-        if shared:
-            self._to_sample.extendleft(reversed(tasks))
+    def _try_again_after(
+        self, task: Task, stage: str, error: Exception, *, shared: bool = True
+    ) -> None:
+        """Try a job whose process ended again by itself, or set it aside."""
+        task.reasons.append(reason_of_end(stage, error))
+        if len(task.reasons) <= self.limits.retries:
+            self._wait_again(task, shared=shared)
         else:
-            self._to_share.appendleft(tasks)
+            self._set_aside(task.job, failure_of_end(error, task.reasons), task.reasons)
+
+    def _wait_again(self, task: Task, *, shared: bool) -> None:
+        self.counts["waiting"] += 1
+        self._waiting.again([task], shared=shared)
 
     def _set_aside(self, job: BatchJob, failure: Failure, reasons: list[str]) -> None:
         self.counts["set aside"] += 1
         self._ended(row_of_failure(job, failure, reasons))
 
 
-def _died(reasons: list[str]) -> Failure:
-    message = f"its process died {len(reasons)} times: {reasons[-1]}"
-    cure = "Run the job by itself with `grain run`, and watch its memory."
-    return Failure("G741", message, cure)
-
-
-def _no_worker(who: str, seconds: float) -> GrainError:
-    message = f"{who} did not start within {seconds:.0f} s each"
-    cure = "Look at the load and memory of the machines, and at what else uses the cluster "
-    cure += "(`ray status`); the same command then goes on from the jobs that are done."
-    return fail("G743", message, cure)
-
-
-def _reason(stage: str, error: Exception) -> str:
-    first = (str(error) or type(error).__name__).strip().splitlines()[0]
-    return f"{stage}: {type(error).__name__}: {first[:160]}"
+def _same(row: Any) -> Any:
+    return row

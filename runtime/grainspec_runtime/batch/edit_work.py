@@ -103,7 +103,7 @@ class EditWork:
                     edited = save_run(
                         edited,
                         folder,
-                        spec_text=job.text,
+                        spec_text=job.content.text,
                         spec_name=job.file,
                         arguments=job.arguments,
                     )

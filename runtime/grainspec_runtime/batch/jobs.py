@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from grainspec.cache_folder import fetched_files
 from grainspec.diagnostics import GrainError, fail
-from grainspec.loading import read_text, spec_of
 from grainspec.model.spec import EditSpec
 from grainspec.remote.address import is_url, path_of, shown
-from grainspec.remote.spec_files import spec_text
 from grainspec.text.override import override
+from grainspec_runtime.batch.spec_texts import SpecText, SpecTexts
 from grainspec_runtime.batch.table import Row, folder_of
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.]+")
@@ -32,7 +28,7 @@ class BatchJob:
     name: of its folder in the batch's ``runs``. digest: identifies what it asks for. spec: the
     absolute path of its spec, or its URL. base: where its relative paths start, a folder or a URL.
     clip: what takes the place of the spec's clip, absolute or a URL; None for its own. sets:
-    overrides. told: the text of a spec behind a URL, which other machines need not fetch.
+    overrides. content: the spec's text when the batch began.
     """
 
     name: str
@@ -42,12 +38,12 @@ class BatchJob:
     clip: str | None
     variant: str | None
     sets: tuple[str, ...]
-    told: str | None = None
+    content: SpecText = field(default_factory=SpecText)
 
     @property
     def whole(self) -> EditSpec:
         """The spec with its variants, of the job's clip; raises GrainError if it is invalid."""
-        _, whole = _text_and_spec(self.spec, self.told)
+        whole = self.content.parsed(self.spec)
         if self.clip is None:
             return whole
         return whole.replaced({}, video=whole.video.replaced({}, path=self.clip))
@@ -60,21 +56,9 @@ class BatchJob:
         return override(chosen, self.sets)
 
     @property
-    def text(self) -> str:
-        """The text of the spec's file."""
-        return _text_and_spec(self.spec, self.told)[0]
-
-    @property
     def file(self) -> str:
         """The name of the spec's file."""
         return _file(self.spec).name
-
-    @property
-    def bytes_of_spec(self) -> bytes:
-        """The content of the spec's file; empty if it cannot be read."""
-        if isinstance(self.spec, str):
-            return (self.told or "").encode()
-        return self.spec.read_bytes() if self.spec.is_file() else b""
 
     @property
     def arguments(self) -> list[str]:
@@ -83,38 +67,8 @@ class BatchJob:
         return ["run", shown(str(self.spec)), *named, *(f"--set={value}" for value in self.sets)]
 
 
-def _changed(path: Path) -> int:
-    """Return when a file was changed, so that it is read anew then; 0 if there is none."""
-    return path.stat().st_mtime_ns if path.exists() else 0
-
-
 def _file(spec: Path | str) -> PurePath:
     return path_of(spec) if isinstance(spec, str) else spec
-
-
-def _text_and_spec(spec: Path | str, told: str | None = None) -> tuple[str, EditSpec]:
-    """Return the text of a spec, and the spec; raises GrainError if one of them is none."""
-    if isinstance(spec, str):
-        text = fetched_text(spec) if told is None else told
-        return text, _parsed(text, path_of(spec).name)
-    return _read(spec, _changed(spec))
-
-
-@lru_cache(maxsize=64)
-def fetched_text(url: str) -> str:
-    """Return the text of a spec behind a URL, fetched once; raises GrainError."""
-    return spec_text(url, fetched_files())
-
-
-@lru_cache(maxsize=64)
-def _parsed(text: str, name: str) -> EditSpec:
-    return spec_of(text, Path(name))
-
-
-@lru_cache(maxsize=64)
-def _read(path: Path, changed: int) -> tuple[str, EditSpec]:
-    text = read_text(path)
-    return text, spec_of(text, path)
 
 
 @dataclass(frozen=True)
@@ -123,13 +77,14 @@ class Sharing:
 
     variants: the variants to run; None for all that a spec has, or the spec if it has none.
     sets: overrides. grid: values of settings, all of whose combinations are made.
-    loading: the options that models are loaded with, as JSON values.
+    loading: the options that models are loaded with, as JSON values. specs: the texts of specs.
     """
 
     variants: tuple[str, ...] | None = None
     sets: tuple[str, ...] = ()
     grid: Mapping[str, tuple[str, ...]] | None = None
     loading: Mapping[str, object] | None = None
+    specs: SpecTexts = field(default_factory=SpecTexts, repr=False, compare=False)
 
     @property
     def combinations(self) -> list[tuple[str, ...]]:
@@ -146,7 +101,7 @@ def jobs_of_specs(specs: Sequence[Path | str], sharing: Sharing) -> Iterator[Bat
     """
     for path in specs:
         spec = path if isinstance(path, str) else path.absolute()
-        _, whole = _text_and_spec(spec)
+        whole = sharing.specs.of(spec).parsed(spec)
         for variant in _variants(whole, sharing.variants, shown(str(path))):
             for sets in sharing.combinations:
                 yield _job(spec, folder_of(spec), None, variant, sets, sharing)
@@ -156,9 +111,13 @@ def jobs_of_table(rows: Iterable[Row], sharing: Sharing) -> Iterator[BatchJob]:
     """Make the jobs of a table's rows; a row without a variant is for all that are asked for.
 
     A spec that cannot be read is reported by its jobs, which are set aside. Raises GrainError
-    (G740) if a row names no spec.
+    (G740) if a row names no spec, or has a value for a setting of the grid.
     """
     for row in rows:
+        for name in sharing.grid or ():
+            if any(value.partition("=")[0].strip() == name for value in row.sets):
+                message = f"`{name}` is in the grid and in the table"
+                raise fail("G740", message, f"Leave out `--grid {name}=…`, or the column.")
         for variant in _variants_of_row(row, sharing):
             for sets in sharing.combinations:
                 both = (*sets, *row.sets)
@@ -184,8 +143,8 @@ def _variants_of_row(row: Row, sharing: Sharing) -> Sequence[str | None]:
     if sharing.variants is not None:
         return sharing.variants or [None]
     try:
-        return _text_and_spec(row.spec)[1].variant_names or [None]
-    except (GrainError, OSError):  # which the job itself will report
+        return sharing.specs.of(row.spec).parsed(row.spec).variant_names or [None]
+    except GrainError:  # which the job itself will report
         return [None]
 
 
@@ -197,16 +156,13 @@ def _job(
     sets: tuple[str, ...],
     sharing: Sharing,
 ) -> BatchJob:
-    told: str | None = None
-    if isinstance(spec, str):
-        with contextlib.suppress(GrainError):  # which the job itself will report
-            told = fetched_text(spec)
-    job = BatchJob("", "", spec, base, clip, variant, sets, told)
-    facts = [hashlib.sha256(job.bytes_of_spec).hexdigest(), str(spec), base, clip, variant, sets]
+    content = sharing.specs.of(spec)
+    facts = [content.sha256, str(spec), base, clip, variant, sets]
     identity = json.dumps([*facts, sharing.loading], sort_keys=True, default=str)
     digest = hashlib.sha256(identity.encode()).hexdigest()
     stem = _file(spec).stem
     of_clip = (path_of(clip) if is_url(clip) else Path(clip)).stem if clip else ""
     words = [stem, of_clip if of_clip != stem else "", variant or ""]
     name = "-".join(_UNSAFE.sub("_", word) for word in words if word)[:_LONGEST_STEM]
-    return replace(job, name=f"{name}-{digest[:10]}", digest=digest)
+    name = f"{name}-{digest[:10]}"
+    return BatchJob(name, digest, spec, base, clip, variant, sets, content)

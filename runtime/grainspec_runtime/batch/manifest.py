@@ -1,15 +1,15 @@
 """The manifest of a batch: a Parquet file with a row for each job that ended.
 
 While a batch runs, rows are added as small Parquet files in ``manifest``, each written whole:
-DuckDB and pandas read the folder as one table. At the end, and when the batch is resumed, they are
-put together in ``manifest.parquet``, with the last row of each job.
+DuckDB and pandas read the folder as one table. At the end, also of a batch that is interrupted or
+resumed, they are put together in ``manifest.parquet``, with the last row of each job.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,10 @@ _KINDS = {
     "time": pa.timestamp("ms", tz="UTC"),
 }
 SCHEMA = pa.schema([(name, _KINDS[kind]) for name, kind in COLUMNS.items()])
-_ROWS, _SECONDS = 200, 2.0
-"""A part is written for so many rows, or after so many seconds."""
+_ROWS = 200
+"""A part is written for so many rows, or when rows have waited for some time: the longer the batch
+runs the longer, so that a night's batch does not make thousands of parts."""
+_SECONDS, _MOST_SECONDS, _SHARE = 2.0, 60.0, 0.01
 
 
 class Manifest:
@@ -41,7 +43,9 @@ class Manifest:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._new: list[Mapping[str, Any]] = []
-        self._last = time.monotonic()
+        self._begun = self._last = time.monotonic()
+        # A new part comes after all others, whatever the clock says, perhaps on another machine.
+        self._number = max((int(part.stem) for part in _parts(folder)), default=0)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add the row of a job that ended; it is on the disk after :meth:`flush`."""
@@ -53,8 +57,9 @@ class Manifest:
 
     def flush_if_due(self) -> bool:
         """Write new rows if there are many, or they have waited long; return whether it did."""
-        waited = time.monotonic() - self._last
-        if len(self._new) >= _ROWS or (self._new and waited >= _SECONDS):
+        now = time.monotonic()
+        patience = min(_MOST_SECONDS, max(_SECONDS, _SHARE * (now - self._begun)))
+        if len(self._new) >= _ROWS or (self._new and now - self._last >= patience):
             self.flush()
             return True
         return False
@@ -66,7 +71,9 @@ class Manifest:
             return
         place = self.folder / PARTS
         place.mkdir(parents=True, exist_ok=True)
-        _write(self._new, place / f"{time.time_ns():020}.parquet")
+        self._number = max(self._number + 1, time.time_ns())
+        rows = [{name: row.get(name) for name in COLUMNS} for row in self._new]
+        _write(pa.Table.from_pylist(rows, SCHEMA), place / f"{self._number:020}.parquet")
         self._new = []
 
     def complete(self) -> None:
@@ -74,7 +81,7 @@ class Manifest:
         self.flush()
         parts = _parts(self.folder)
         if parts:
-            _write(list(latest(self.folder).values()), self.folder / FILE)
+            _write(_together(self.folder), self.folder / FILE)
         for part in parts:
             part.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
@@ -102,13 +109,29 @@ def exists(folder: Path) -> bool:
     return (folder / FILE).is_file() or bool(_parts(folder))
 
 
+def _together(folder: Path) -> pa.Table:
+    """Return the last row of each job as a table; it is not made of Python's objects, which take
+    ten times the memory."""
+    tables = [SCHEMA.empty_table(), *_tables(folder, None)]
+    table = pa.concat_tables(tables, promote_options="default").select(SCHEMA.names).cast(SCHEMA)
+    last = {job: row for row, job in enumerate(table.column("job").to_pylist())}
+    return table.take(list(last.values()))
+
+
 def _rows(folder: Path, columns: list[str] | None) -> Iterator[dict[str, Any]]:
+    for table in _tables(folder, columns):
+        for batch in table.to_batches(max_chunksize=1000):
+            yield from batch.to_pylist()
+
+
+def _tables(folder: Path, columns: list[str] | None) -> Iterator[pa.Table]:
     whole = folder / FILE
     for path in [*([whole] if whole.is_file() else []), *_parts(folder)]:
         try:
-            file = parquet.ParquetFile(path)
-            for batch in file.iter_batches(columns=columns):
-                yield from batch.to_pylist()
+            table = parquet.ParquetFile(path).read(columns=columns)
+            if "job" not in table.column_names:
+                raise KeyError("it has no column `job`")
+            yield table
         except FileNotFoundError:  # put together in the meantime
             continue
         except (OSError, KeyError, pa.ArrowException) as error:
@@ -121,9 +144,6 @@ def _parts(folder: Path) -> list[Path]:
     return sorted((folder / PARTS).glob("[0-9]*.parquet"))
 
 
-def _write(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
-    table = pa.Table.from_pylist(
-        [{name: row.get(name) for name in COLUMNS} for row in rows], SCHEMA
-    )
+def _write(table: pa.Table, path: Path) -> None:
     with whole_file(path) as partial:
         parquet.write_table(table, partial)

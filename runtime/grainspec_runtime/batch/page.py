@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,29 @@ from jinja2 import Environment, StrictUndefined
 
 from grainspec.whole_file import whole_file
 from grainspec_runtime.batch import manifest
+from grainspec_runtime.batch.jobs import BatchJob
 from grainspec_runtime.batch.rows import DONE, MEASURES, SET_ASIDE
 
 _SHOWN = 5000
 """Jobs on the page; the manifest has all of them."""
 
 
-def write_page(folder: Path, place: Path) -> None:
-    """Write the page of the jobs in a batch's manifest; it loads pictures of the runs beside it."""
-    rows = list(manifest.latest(folder).values())
+def write_page(folder: Path, place: Path, jobs: Sequence[BatchJob]) -> None:
+    """Write the page of a batch's jobs; it loads pictures of the runs beside it."""
+    asked = {job.digest for job in jobs}
+    rows = manifest.latest(folder)
+    shown = [row for job, row in rows.items() if job in asked]
+    page = batch_page(shown, len(jobs), others=len(rows) - len(shown))
     with whole_file(place) as partial:
-        partial.write_text(batch_page(rows), encoding="utf-8", errors="replace")
+        partial.write_text(page, encoding="utf-8", errors="replace")
 
 
-def batch_page(rows: list[dict[str, Any]]) -> str:
-    """Render the page of the rows of a manifest."""
+def batch_page(rows: list[dict[str, Any]], total: int, *, others: int = 0) -> str:
+    """Render the page of the rows of a manifest.
+
+    total: jobs of the batch, also those without a row yet. others: jobs in the same manifest that
+    the batch was not asked for, such as those of an earlier text of a spec.
+    """
     ordered = sorted(rows, key=lambda row: row["state"] == DONE)
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -36,7 +44,9 @@ def batch_page(rows: list[dict[str, Any]]) -> str:
         rows=[_shown(row) for row in ordered[:_SHOWN]],
         left_out=max(0, len(rows) - _SHOWN),
         done=sum(row["state"] == DONE for row in rows),
-        total=len(rows),
+        total=total,
+        left=total - len(rows),
+        others=others,
         codes=Counter(row["code"] for row in rows if row["state"] == SET_ASIDE).most_common(),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -104,7 +103,7 @@ def row_of_job(job: BatchJob) -> dict[str, Any]:
         "job": job.digest,
         "name": job.name,
         "spec": shown(str(job.spec)),
-        "spec_sha256": hashlib.sha256(job.bytes_of_spec).hexdigest(),
+        "spec_sha256": job.content.sha256 or None,
         "clip": job.clip and shown(job.clip),
         "variant": job.variant,
         "sets": list(job.sets),

@@ -10,10 +10,11 @@ from typing import Any
 
 from grainspec.diagnostics import Diagnostic
 from grainspec_runtime.batch.cluster import cluster
-from grainspec_runtime.batch.driver import Driver, Limits
+from grainspec_runtime.batch.driver import Driver
 from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.folder import PAGE, claimed_folder, kept, write_progress
 from grainspec_runtime.batch.jobs import BatchJob
+from grainspec_runtime.batch.limits import Limits
 from grainspec_runtime.batch.manifest import Manifest
 from grainspec_runtime.batch.page import write_page
 from grainspec_runtime.batch.rows import row_of_failure
@@ -100,8 +101,8 @@ def run_batch(
             inversions = _run_units(work, iter(units), ended, telling, on, limits) if units else 0
         finally:
             record.complete()
-            telling(None)
-            write_page(folder, folder / PAGE)
+            telling.end()
+            write_page(folder, folder / PAGE, jobs)
     return Summary(
         jobs=len(jobs),
         done=len(jobs) - len(set_aside),
@@ -126,7 +127,10 @@ def _run_units(
 
 @dataclass
 class _Telling:
-    """Writes ``batch.json`` and tells the same to the command, about once a second."""
+    """Writes ``batch.json`` and tells the same to the command, about once a second.
+
+    unread: the number of jobs that are set aside before the driver begins.
+    """
 
     folder: Path
     about: Mapping[str, Any]
@@ -134,21 +138,31 @@ class _Telling:
     told: Told
     record: Manifest
     _last: float = 0.0
-    _facts: Mapping[str, Any] | None = None
+    _driver: Driver | None = None
 
-    def __call__(self, driver: Driver | None) -> None:
-        """Write and tell; the last time without a driver."""
+    def __call__(self, driver: Driver) -> None:
+        """Write and tell how far the driver is, if it is time to."""
+        self._driver = driver
         self.record.flush_if_due()
-        if driver is not None and time.monotonic() - self._last < _SECONDS:
-            return
-        self._last = time.monotonic()
-        if driver is not None:
+        if time.monotonic() - self._last >= _SECONDS:
+            self._tell(ended=False)
+
+    def end(self) -> None:
+        """Write and tell for the last time."""
+        self._tell(ended=True)
+
+    def _tell(self, *, ended: bool) -> None:
+        facts: dict[str, Any] = {**self.about, "ended": ended, "stages": {"set aside": self.unread}}
+        if self._driver is not None:
+            driver, longest = self._driver, self._driver.longest()
             counts = {stage: count for stage, count in driver.counts.items() if count}
             counts["set aside"] = counts.get("set aside", 0) + self.unread
             places = [worker.place for worker in driver.workers.living if worker.place]
-            workers = [{"pid": place.pid, "host": place.host} for place in places]
-            self._facts = {"stages": counts, "workers": workers, "inversions": driver.inversions}
-        ended = {"ended": driver is None}
-        facts = {**self.about, **(self._facts or {}), **ended}
+            facts["workers"] = [{"pid": place.pid, "host": place.host} for place in places]
+            facts |= {"stages": counts, "inversions": driver.inversions}
+            if longest:
+                named = ("stage", "job", "host", "seconds")
+                facts["longest"] = dict(zip(named, longest, strict=True))
         write_progress(self.folder, facts)
+        self._last = time.monotonic()
         self.told(facts)

@@ -6,6 +6,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,16 @@ def status_behind(url: str) -> dict[str, Any]:
 def status_of(folder: Path) -> dict[str, Any]:
     """Return the state of a batch as JSON values; raises GrainError (G747) if it is not one."""
     facts = read_progress(folder)
+    # The manifest may have jobs of other commands, and earlier failures of jobs that run again.
+    begun = datetime.fromtimestamp(float(facts.get("started") or 0), UTC)
     rows = list(manifest.latest(folder).values())
     done = [row for row in rows if row["state"] == DONE]
-    failed = [row for row in rows if row["state"] == SET_ASIDE]
+    failed = [row for row in rows if row["state"] == SET_ASIDE and row["finished"] >= begun]
     age = time.time() - float(facts.get("updated") or 0)
-    left = max(0, int(facts.get("jobs") or 0) - len(rows))
+    stages = facts.get("stages") or {}
+    number_done = int(facts.get("kept") or 0) + int(stages.get("done") or 0)
+    set_aside = int(stages.get("set aside") or 0)
+    left = max(0, int(facts.get("jobs") or 0) - number_done - set_aside)
     if facts.get("ended"):
         state = "complete" if not left else "interrupted"
     else:
@@ -55,12 +61,13 @@ def status_of(folder: Path) -> dict[str, Any]:
     return {
         "state": state,
         "jobs": facts.get("jobs"),
-        "done": len(done),
-        "set_aside": len(failed),
+        "done": number_done,
+        "set_aside": set_aside,
         "left": left,
-        "stages": facts.get("stages") or {},
+        "stages": stages,
         "workers": facts.get("workers") or [],
         "inversions": facts.get("inversions"),
+        "longest": facts.get("longest"),
         "seconds": means,
         "codes": dict(Counter(row["code"] for row in failed)),
         "failed": [{name: row[name] for name in ("name", "code", "message")} for row in failed],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,8 @@ def read_table(path: Path | str, spec: Path | str | None = None) -> Iterator[Row
     Columns: ``spec``, ``clip``, ``base`` (where relative paths in the spec start; default: the
     spec's folder) and ``variant``, all optional; every other column is an override, such as
     ``sampler.seed`` or ``target``. Empty cells count as missing. ``spec`` is for rows without one.
-    Raises GrainError: G740 if the table cannot be read, or a row names no spec; G746 and G757 for
-    URLs.
+    Raises GrainError: G740 if the table cannot be read, two columns have the same name, a row has
+    more cells than there are columns, or a row names no spec; G746 and G757 for URLs.
     """
     readers = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
     name = shown(str(path))
@@ -79,8 +79,10 @@ def suffix_of(path: Path | str) -> str:
 def _row(
     cells: Mapping[str, Any], path: Path | str, number: int, default: Path | str | None
 ) -> Row:
-    told = {str(name).strip(): _text(value) for name, value in cells.items() if name is not None}
-    told = {name: text for name, text in told.items() if text}
+    named = {str(name).strip(): _text(value, str(name)) for name, value in cells.items()}
+    told = {name: text for name, text in named.items() if text}
+    if "" in told:
+        raise ValueError(f"row {number} has `{told['']}` in a column without a name")
     place = folder_of(path)
     spec = _absolute(place, told["spec"]) if "spec" in told else default
     if spec is None:
@@ -104,9 +106,13 @@ def _absolute(place: str, written: str) -> str:
     return str((Path(place) / written).absolute())
 
 
-def _text(value: object) -> str:
+def _text(value: object, name: str) -> str:
     if value is None or (isinstance(value, str) and not value.strip()):
         return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | dict):
+        raise ValueError(f"`{name}` has {value!r:.60}, which is not one value")
     if isinstance(value, float) and value != value:
         return ""  # NaN: a missing cell
     if isinstance(value, float) and value.is_integer():
@@ -116,7 +122,21 @@ def _text(value: object) -> str:
 
 def _csv(path: Path) -> Iterator[Mapping[str, Any]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        yield from csv.DictReader(file)
+        reader = csv.DictReader(file)
+        _require_distinct(reader.fieldnames or ())
+        for row in reader:
+            more = [cell for cell in row.pop(None, []) if cell.strip()]
+            if more:
+                where = f"line {reader.line_num} has more cells than the header has columns"
+                raise ValueError(f"{where}: `{more[0].strip()}`; put a text with commas in quotes")
+            yield row
+
+
+def _require_distinct(names: Sequence[str]) -> None:
+    stripped = [name.strip() for name in names]
+    for name in stripped:
+        if name and stripped.count(name) > 1:
+            raise ValueError(f"several columns are named `{name}`")
 
 
 def _jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -136,6 +156,7 @@ def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
 
     try:
         file = parquet.ParquetFile(path)
+        _require_distinct(file.schema_arrow.names)
         for batch in file.iter_batches():
             yield from batch.to_pylist()
     except pa.ArrowException as error:

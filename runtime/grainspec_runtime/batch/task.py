@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,9 +15,9 @@ from grainspec_runtime.batch.work import Model
 class Task:
     """A prepared job.
 
-    prepared, index: the object with the prepared jobs of its unit, and its place there. carried:
-    the object with its inversions, for workers with another cache. reasons: why earlier attempts
-    failed. seconds: of stages that came before sampling.
+    prepared, index: the object with the prepared jobs of its unit, and its place there. cache:
+    where its inversions are, if they are cached. carried: the object with them, for workers with
+    another cache. reasons: why earlier attempts failed. seconds: of stages before sampling.
     """
 
     job: BatchJob
@@ -23,6 +25,7 @@ class Task:
     model: Model
     prepared: Any = None
     index: int = 0
+    cache: str = ""
     carried: Any = None
     reasons: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -35,14 +38,36 @@ class Task:
 
 @dataclass(eq=False)
 class Call:
-    """A call to a worker, for one job's edit or the inversions of several jobs."""
+    """A call to a worker, for one job's edit or the inversions of several jobs.
+
+    carries: whether its result has the inversions. begun: when the worker began it, after those
+    before it (monotonic seconds).
+    """
 
     kind: Literal["share", "sample"]
     tasks: list[Task]
     report: Any = None
     result: Any = None
+    carries: bool = False
+    begun: float = field(default_factory=time.monotonic)
 
     @property
     def is_suspect(self) -> bool:
         """Whether it runs alone."""
         return any(task.is_suspect for task in self.tasks)
+
+
+@dataclass(eq=False)
+class Pending:
+    """What the driver waits for: how its end is dealt with; stage and job, of a task on CPUs.
+
+    asked: when it was handed to the cluster. begun: when it was first seen to run, since it may
+    have to wait for a CPU; only known of tasks with a limit (monotonic seconds).
+    """
+
+    handle: Callable[[Any], None]
+    stage: str = ""
+    job: str = ""
+    asked: float = field(default_factory=time.monotonic)
+    begun: float | None = None
+    overdue: Exception | None = None

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
 
 from grainspec_runtime.batch import cluster
-from grainspec_runtime.batch.task import Call
+from grainspec_runtime.batch.endings import no_worker
+from grainspec_runtime.batch.limits import Limits
+from grainspec_runtime.batch.task import Call, Task
 from grainspec_runtime.batch.work import Model, Place
 
 MOST_ON_A_GPU = 8
@@ -20,6 +22,7 @@ _CONTEXT = 700_000_000
 """Bytes of a GPU that a process needs besides what it allocates: the CUDA context, libraries."""
 _USABLE = 0.92
 """Share of a GPU's memory that workers are planned for; fragments take the rest."""
+_ROUNDING = 1e-6
 
 
 def on_one_gpu(needed: int, total: int, *, most: int = MOST_ON_A_GPU) -> int:
@@ -29,6 +32,17 @@ def on_one_gpu(needed: int, total: int, *, most: int = MOST_ON_A_GPU) -> int:
     (7, 1)
     """
     return max(1, min(most, math.floor(_USABLE * total / (needed + _CONTEXT))))
+
+
+def _smallest_gpu(work_ref: Any, seconds: float) -> int:
+    """Return the memory in bytes of the smallest GPU, of one GPU of each machine."""
+    try:
+        refs = [method.remote(work_ref) for method in cluster.on_machines_with_gpus()]
+        return min(map(int, ray.get(refs, timeout=seconds)))
+    except ray.exceptions.GetTimeoutError as error:
+        raise no_worker("a process with a GPU", seconds) from error
+    except ray.exceptions.RayError as error:
+        raise cluster.lost(str(error)) from error
 
 
 @dataclass(eq=False)
@@ -49,20 +63,56 @@ class WorkerProcess:
     started: Any = None
     begun: float = field(default_factory=time.monotonic)
 
+    def answered(self, call: Call) -> None:
+        """Remove a call that has ended: the next one begins."""
+        self.calls.remove(call)
+        if self.calls:
+            self.calls[0].begun = time.monotonic()
+
 
 @dataclass(eq=False)
 class Workers:
     """All workers of a batch, and the room for more.
 
-    gpus: whether workers have GPUs. room: GPUs, or places for workers on CPUs.
+    gpus: whether workers have GPUs. gpu_bytes: the memory of the smallest. most: GPUs, or workers
+    on CPUs, that the batch uses at most; None for all.
     """
 
     work_ref: Any
     gpus: bool
-    room: float
+    most: int | None = None
     gpu_bytes: int = 0
     most_on_a_gpu: int = MOST_ON_A_GPU
     living: list[WorkerProcess] = field(default_factory=list)
+    machines: int = 1
+    cpus: int = 1
+    room: float = 1.0
+    """GPUs, or places for workers on CPUs."""
+
+    @classmethod
+    def of_cluster(cls, work_ref: Any, limits: Limits) -> Workers:
+        """Return workers for the cluster as it is now; on GPUs, if it has any.
+
+        Raises GrainError: G743 if no process with a GPU starts in time, G744 if the cluster ends.
+        """
+        gpus = not limits.on_cpus and cluster.resources().get("GPU", 0.0) > 0
+        workers = cls(work_ref, gpus, limits.workers)
+        workers.most_on_a_gpu = limits.on_a_gpu or MOST_ON_A_GPU
+        if gpus:
+            workers.gpu_bytes = _smallest_gpu(work_ref, limits.start_seconds)
+        workers.look()
+        return workers
+
+    def look(self) -> None:
+        """Find out what the cluster has now: machines may join and leave it.
+
+        Raises GrainError (G744) if it no longer answers.
+        """
+        self.machines = cluster.machines()
+        resources = cluster.resources()
+        self.cpus = max(1, int(resources.get("CPU", 1)))
+        room = resources.get("GPU", 0.0) if self.gpus else float(self.most or self.cpus)
+        self.room = min(room, self.most or room)
 
     def share_of(self, model: Model) -> float:
         """Return the share of a GPU that a worker with this model needs."""
@@ -70,24 +120,32 @@ class Workers:
             return 1.0
         return 1 / on_one_gpu(model.gpu_bytes, self.gpu_bytes, most=self.most_on_a_gpu)
 
+    def suits(self, worker: WorkerProcess, model: Model) -> bool:
+        """Return whether a worker has a job's model, and GPU memory enough for the job."""
+        return worker.model == model.key and worker.share >= self.share_of(model) - _ROUNDING
+
     def start(self, model: Model, idle: Callable[[WorkerProcess], bool]) -> WorkerProcess | None:
         """Start a worker for a model; None if there is no room, even without idle ones."""
         share = self.share_of(model)
         for other in [worker for worker in self.living if idle(worker)]:
-            if self._used + share <= self.room + 1e-6:
+            if self._has_room(share):
                 break
             self.stop(other)
-        if self._used + share > self.room + 1e-6:
+        if not self._has_room(share):
             return None
-        resources = (
-            {"num_gpus": share, "num_cpus": cluster.SIDE_CPUS}
-            if self.gpus
-            else {"num_cpus": cluster.SIDE_CPUS}
-        )
-        actor = cluster.Actor.options(**resources).remote(self.work_ref, model)
+        # On CPUs, a machine would get all workers that half a CPU each has room for.
+        kind = {"num_gpus": share} if self.gpus else {"scheduling_strategy": "SPREAD"}
+        options = cluster.Actor.options(num_cpus=cluster.SIDE_CPUS, **kind)
+        actor = options.remote(self.work_ref, model)
         worker = WorkerProcess(actor, model.key, share, started=actor.place.remote())
         self.living.append(worker)
         return worker
+
+    def _has_room(self, share: float) -> bool:
+        used = sum(worker.share for worker in self.living)
+        # What prepares and saves needs CPUs, too: else results would wait for ever.
+        cpus = cluster.SIDE_CPUS * (len(self.living) + 2)
+        return used + share <= self.room + _ROUNDING and cpus <= self.cpus
 
     def stop(self, worker: WorkerProcess) -> None:
         """End a worker, if it lives: its model is unloaded, and what it had is free for others."""
@@ -101,25 +159,18 @@ class Workers:
         for worker in list(self.living):
             self.stop(worker)
 
-    def of(self, model: str) -> Iterator[WorkerProcess]:
-        """Iterate over the workers of a model, those with the fewest calls first."""
-        same = [worker for worker in self.living if worker.model == model and worker.place]
-        yield from sorted(same, key=lambda worker: len(worker.calls))
-
     @property
     def share_caches(self) -> bool:
-        """Whether all workers have the same cache folder."""
-        return len({worker.place.cache for worker in self.living if worker.place}) <= 1
+        """Whether all workers are certain to have the same cache folder, also those to come."""
+        places = [worker.place for worker in self.living if worker.place]
+        if len({place.cache for place in places}) > 1:
+            return False
+        return self.machines == 1 or len({place.host for place in places}) > 1
 
-    @property
-    def _used(self) -> float:
-        return sum(worker.share for worker in self.living)
-
-
-def room_of_cluster(*, on_cpus: bool, workers: int | None) -> tuple[bool, float, int]:
-    """Return whether workers have GPUs, the room for them, and the number of CPUs."""
-    resources = cluster.resources()
-    cpus, gpus = int(resources.get("CPU", 1)), resources.get("GPU", 0.0)
-    if gpus and not on_cpus:
-        return True, min(gpus, workers or gpus), max(1, cpus)
-    return False, float(min(workers or cpus, 2 * cpus) or 1), max(1, cpus)
+    def reaches(self, worker: WorkerProcess, task: Task) -> bool:
+        """Return whether a worker has a job's inversions, or no other worker has them either."""
+        if task.carried is not None or not task.cache:
+            return True
+        places = [other.place for other in self.living if self.suits(other, task.model)]
+        having = [place for place in places if place and place.cache == task.cache]
+        return worker.place in having or not having

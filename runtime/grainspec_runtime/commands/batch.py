@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ from grainspec_runtime.commands.progress import Shown, progress_option
 from grainspec_runtime.commands.spec_file import ALL, set_option
 
 _TABLES = (".csv", ".jsonl", ".parquet")
+_TIME = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*([smh])", re.ASCII)
+_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 class _RunByDefault(click.Group):
@@ -83,6 +86,12 @@ def batch() -> None:
     show_default=True,
     help="Further attempts of a job whose process died, or whose failure may pass.",
 )
+@click.option(
+    "--timeout",
+    metavar="TIME",
+    help="For each stage of a job, such as `90s`, `30m` or `2h` (default: none). What takes longer "
+    "is ended and counts as an attempt.",
+)
 @click.option("--measure", is_flag=True, help="Measure each edit, without CLIP.")
 @click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
 @click.option("--fresh", is_flag=True, help="Run all jobs, also those that are done.")
@@ -101,6 +110,7 @@ def run(
     cpus: int | None,
     object_store: str | None,
     retries: int,
+    timeout: str | None,
     measure: bool,
     no_cache: bool,
     fresh: bool,
@@ -118,7 +128,8 @@ def run(
 
     Writes runs/NAME for each job, as `grain run` does; manifest.parquet with a row for each; and
     index.html. To resume a batch that was interrupted, give the same command again: jobs whose run
-    is complete are kept. A job that fails is set aside with the code of its error, and tried again
+    is complete are kept, also if a clip or mask has changed since (`--fresh` makes all of them
+    again). A job that fails is set aside with the code of its error, and tried again
     by the same command.
 
     The inversion of a clip is made once for all of its jobs. GPUs are shared between workers by the
@@ -134,19 +145,19 @@ def run(
       grain batch s3://studio/night.csv -o s3://studio/night
     """
     from grainspec.cache_folder import fetched_files
-    from grainspec_runtime.batch.driver import Limits
     from grainspec_runtime.batch.edit_work import EditWork
     from grainspec_runtime.batch.jobs import Sharing
+    from grainspec_runtime.batch.limits import Limits
     from grainspec_runtime.batch.places import Places
     from grainspec_runtime.batch.run import Cluster, distinct, run_batch
     from grainspec_runtime.cache.folder import cache_folder
     from grainspec_runtime.remote.record import recorded
 
-    options = loading.options()
+    options, limit = loading.options(), _seconds(timeout)
     sharing = Sharing(
         variants=None if not variants or ALL in variants else variants,
         sets=sets,
-        grid=dict(map(_grid, grids)),
+        grid=_grids(grids),
         loading={"dtype": loading.arguments["dtype"], **options.recorded()},
     )
     once, repeated = distinct(list(_jobs(jobs, sharing)))
@@ -173,7 +184,13 @@ def run(
             work,
             folder,
             on=Cluster(address, cpus, _bytes(object_store)),
-            limits=Limits(workers, per_gpu, retries, on_cpus=loading.arguments["device"] == "cpu"),
+            limits=Limits(
+                workers,
+                per_gpu,
+                retries,
+                on_cpus=loading.arguments["device"] == "cpu",
+                stage_seconds=limit,
+            ),
             fresh=fresh,
             output=target,
             told=told,
@@ -204,7 +221,8 @@ def run(
 def status(folder: Path | str, format_: Format) -> None:
     """Show how far a batch is, while it runs or afterwards.
 
-    FOLDER is what `grain batch` wrote, a folder or a URL; the counts are at most a few seconds old.
+    FOLDER is what `grain batch` wrote, a folder or a URL; the counts are at most a few seconds old,
+    of a URL about ten.
 
     \b
     Examples:
@@ -235,6 +253,16 @@ def _jobs(paths: tuple[Path | str, ...], sharing: Any) -> Iterator[Any]:
         yield from jobs_of_table(read_table(table, spec), sharing)
 
 
+def _grids(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for name, values in map(_grid, texts):
+        if name in found:
+            message = f"several grids of `{name}`: write `{name}=VALUE,VALUE` once"
+            raise click.BadParameter(message, param_hint="--grid")
+        found[name] = values
+    return found
+
+
 def _grid(text: str) -> tuple[str, tuple[str, ...]]:
     """Parse an option `--grid`.
 
@@ -245,8 +273,11 @@ def _grid(text: str) -> tuple[str, tuple[str, ...]]:
     if not equals or not values:
         message = f"invalid grid `{text}`: write `NAME=VALUE,VALUE`"
         raise click.BadParameter(message, param_hint="--grid")
-    parts = values.split("|" if "|" in values else ",")
-    return name.strip(), tuple(part.strip() for part in parts)
+    parts = [part.strip() for part in values.split("|" if "|" in values else ",")]
+    if not all(parts):
+        message = f"invalid grid `{text}`: one of its values is empty"
+        raise click.BadParameter(message, param_hint="--grid")
+    return name.strip(), tuple(parts)
 
 
 def _bytes(size: str | None) -> int | None:
@@ -256,6 +287,22 @@ def _bytes(size: str | None) -> int | None:
         return size_in_bytes(size)
     except ValueError as error:
         raise click.BadParameter(f"{error}", param_hint="--object-store") from error
+
+
+def _seconds(text: str | None) -> float | None:
+    """Parse an option `--timeout`.
+
+    >>> _seconds("90s"), _seconds("1.5h"), _seconds(None)
+    (90.0, 5400.0, None)
+    """
+    if text is None:
+        return None
+    match = _TIME.fullmatch(text.strip())
+    seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if not seconds:
+        message = f"invalid time `{text}`: write a number and its unit, such as `30m`"
+        raise click.BadParameter(message, param_hint="--timeout")
+    return seconds
 
 
 def _short(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,10 @@ def live_table(format: Format, shown: Shown, total: int) -> Iterator[Told]:
 
 
 def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: facts.get(name) for name in ("jobs", "kept", "stages", "inversions", "ended")}
+    return {
+        name: facts.get(name)
+        for name in ("jobs", "kept", "stages", "inversions", "longest", "ended")
+    }
 
 
 def _table(facts: Mapping[str, Any], total: int, seconds: float) -> Table:
@@ -50,7 +53,22 @@ def _table(facts: Mapping[str, Any], total: int, seconds: float) -> Table:
     ended = stages.get("done", 0) + stages.get("set aside", 0)
     left = f"{(total - kept - ended) * seconds / ended / 60:.0f} min" if ended else ""
     table.add_row(*map(str, cells), str(workers), left)
+    if facts.get("longest"):
+        table.caption = f"longest at work: {longest_text(facts)}"
     return table
+
+
+def longest_text(facts: Mapping[str, Any]) -> str:
+    """Say which job has been in its stage for the longest time.
+
+    >>> longest_text({"longest": {"stage": "sampling", "job": "a-1", "host": "h", "seconds": 75}})
+    'sampling a-1 on h for 1 min 15 s'
+    """
+    longest = facts["longest"]
+    minutes, seconds = divmod(round(longest["seconds"]), 60)
+    host = f" on {longest['host']}" if longest["host"] else ""
+    time_ = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    return f"{longest['stage']} {longest['job']}{host} for {time_}"
 
 
 def status_text(facts: Mapping[str, Any]) -> str:
@@ -62,6 +80,7 @@ def status_text(facts: Mapping[str, Any]) -> str:
     if facts["state"] == "running":
         stages = ", ".join(f"{count} {stage}" for stage, count in facts["stages"].items() if count)
         lines.append(f"{len(facts['workers'])} workers; {stages}")
+        lines += [f"longest at work: {longest_text(facts)}"] if facts.get("longest") else []
     if facts["state"] == "interrupted":
         lines.append("give the same command again to resume it")
     if facts["seconds"]:

@@ -1,0 +1,53 @@
+"""Ctrl-C and SIGTERM while Ray starts or ends."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+
+@contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Raise KeyboardInterrupt for a Ctrl-C or SIGTERM inside the block at its end only.
+
+    A start of Ray that is interrupted leaves processes behind, and the command may crash. A second
+    Ctrl-C interrupts the block nevertheless: there may be nobody at the address of a cluster.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    noted: list[int] = []
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        if noted:
+            raise KeyboardInterrupt
+        noted.append(signum)
+
+    with _handled_by(note):
+        yield
+    if noted:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def interrupts_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C and SIGTERM inside the block, which ends the processes by itself."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with _handled_by(lambda signum, frame: None):
+        yield
+
+
+@contextmanager
+def _handled_by(handler: Any) -> Iterator[None]:
+    before = {kind: signal.signal(kind, handler) for kind in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for kind, known in before.items():
+            signal.signal(kind, signal.SIG_DFL if known is None else known)
