@@ -108,9 +108,8 @@ class Driver:
         for ref in ready:
             pending = self._pending.pop(ref)
             with contextlib.suppress(ray.exceptions.RayError):
-                row = ray.get(ref)
-                if not isinstance(row, Failure):
-                    pending.handle(partial(_same, row))
+                if not isinstance(ray.get(ref), Failure):
+                    pending.handle(partial(self._value, ref, None))
 
     def _stop(self) -> None:
         """End what still runs: tasks remove what they have written in part."""
@@ -446,7 +445,3 @@ class Driver:
     def _set_aside(self, job: BatchJob, failure: Failure, reasons: list[str]) -> None:
         self.counts["set aside"] += 1
         self._ended(row_of_failure(job, failure, reasons))
-
-
-def _same(row: Any) -> Any:
-    return row
