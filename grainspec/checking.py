@@ -123,11 +123,8 @@ def compiled(
     with _collected(findings):
         if known is not None:
             from grainspec.plan.compile import compile_plan
-            from grainspec.plan.supported import check_steps
 
-            known.check(spec, base)
-            findings += _of_default_process(spec, known.default_process)
-            check_steps(spec, known.backbone)
+            findings += _of_model(spec, base, known)
         if bound is None:
             from grainspec.checks.tracked_masks import NOT_CURRENT, check_tracked_masks
             from grainspec.regions.bind import bind_regions
@@ -150,6 +147,16 @@ def compiled(
         else:
             findings += bound.warnings
     return Checked(tuple(findings), bound, plan, known)
+
+
+def _of_model(spec: EditSpec, base: Path, known: KnownModel) -> list[Diagnostic]:
+    """The warnings about what a spec asks of its model; raises GrainError for errors."""
+    from grainspec.plan.supported import check_steps
+
+    known.check(spec, base)
+    findings = _of_default_process(spec, known.default_process)
+    check_steps(spec, known.backbone)
+    return findings
 
 
 def _of_default_process(spec: EditSpec, process: ProcessName) -> list[Diagnostic]:
@@ -188,7 +195,7 @@ class Report:
 def check_all(
     spec: EditSpec, base: Path, *, regions: bool = True, progress: Progress = no_progress
 ) -> Report:
-    """Check a spec and its variants with their files, and their regions if ``regions``.
+    """Check a spec and its variants with files and model, and their regions if ``regions``.
 
     Of the model, only its configuration is read, and only if it is in a local folder; nothing is
     downloaded, and neither torch nor a tokenizer is imported.
@@ -204,15 +211,17 @@ def check_all(
             findings += known.warnings
         else:
             notes.append(f"{spec.model} is not on this machine, so the model was not checked")
-    if _broken(findings) or not regions:
+    if _broken(findings):
         return Report(tuple(findings), tuple(notes))
+    if not regions:
+        return Report((*findings, *_without_regions(spec, base, known)), tuple(notes))
     with _collected(findings):
         findings += _without_soft_edges(spec, base)
     size = _bytes_needed(spec, base, known)
     if size > MAX_BYTES:
         needs = f"the regions of this clip need {size / 1e9:.1f} GB"
         notes.append(f"{needs}, so only `grain plan` computes them")
-        return Report(tuple(findings), tuple(notes))
+        return Report((*findings, *_without_regions(spec, base, known)), tuple(notes))
     bound: Bound | None = None
     for variant in _variants(spec):
         result = compiled(variant, base, known, bound)
@@ -223,6 +232,16 @@ def check_all(
     if spec.controls:
         notes.append("the networks of `control` are checked by `grain plan`")
     return Report(tuple(findings), tuple(notes))
+
+
+def _without_regions(spec: EditSpec, base: Path, known: KnownModel | None) -> list[Diagnostic]:
+    """The findings about what a spec and its variants ask of their model."""
+    findings: list[Diagnostic] = []
+    if known is not None:
+        for variant in _variants(spec):
+            with _collected(findings):
+                findings += _of_model(variant, base, known)
+    return list(dict.fromkeys(findings))
 
 
 def _without_soft_edges(spec: EditSpec, base: Path) -> list[Diagnostic]:

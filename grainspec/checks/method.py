@@ -14,6 +14,7 @@ from grainspec.checks.flow_differences import check_flow_prompts, check_flow_sca
 from grainspec.checks.method_settings import check_method_settings
 from grainspec.diagnostics import Diagnostic
 from grainspec.diagnostics.span import Span
+from grainspec.model.demo_models import is_demo_unet
 from grainspec.model.nodes import Node, given
 from grainspec.model.settings.blend import Blend
 from grainspec.model.settings.flow import Flow
@@ -125,7 +126,7 @@ def check_method(
         message = f"`method {method.name}` needs a `control`, and the spec has none"
         cure = "Add what the edit shall keep of the clip: `control pose`, or `control depth`."
         yield Diagnostic("G570", message, cure, method.span)
-    if traits.by_difference:
+    if traits.by_difference and not is_demo_unet(spec.model):  # which lacks it: the fault to name
         yield from check_flow_prompts(spec, f"`method {method.name}`", method.span)
         yield from check_flow_scales(sampler, f"`method {method.name}`")
     if spec.negative.strip() and {sampler.guidance, sampler.low_noise_guidance} <= {1.0, None}:

@@ -62,20 +62,20 @@ def _flow_edit(spec: EditSpec) -> Iterator[Diagnostic]:
     if blend.start and blend.space in {"latents", "both"}:
         message = "`from` has no effect with `process flow_edit`, which restores nothing in between"
         yield Diagnostic("G111", message, "Remove `from`.", blend.span_of("from") or blend.span)
-    if spec.inject and not is_demo_unet(
-        spec.model
-    ):  # which lacks `flow_edit`: the fault to be named
+    lacking = is_demo_unet(spec.model)  # it has no `flow_edit`: the fault to be named
+    if spec.inject and not lacking:
         message = "`inject` needs the source's inversion, which `process flow_edit` does without"
         cure = "Remove `inject`: a larger `skip` also keeps more of the source's structure."
         yield Diagnostic("G203", message, cure, spec.inject.span)
-    if spec.freeu and not is_demo_unet(spec.model):
+    if spec.freeu and not lacking:
         message = "`freeu` needs a UNet, and `process flow_edit` is for transformers"
         yield Diagnostic("G203", message, "Remove `freeu`.", spec.freeu.span)
     yield from _steps(sampler)
     if demo_model(spec.model) == "demo-video":
         yield from _untuned(spec)
-    yield from check_flow_prompts(spec, "FlowEdit", spec.sampler.span)
-    yield from check_flow_scales(sampler, "FlowEdit")
+    if not lacking:
+        yield from check_flow_prompts(spec, "FlowEdit", spec.sampler.span)
+        yield from check_flow_scales(sampler, "FlowEdit")
 
 
 def _steps(sampler: Sampler) -> Iterator[Diagnostic]:

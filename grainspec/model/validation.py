@@ -91,11 +91,13 @@ def made(model: type[Made], /, **fields: Any) -> Made:
         raise GrainError(findings_of(error, model, lambda _: Written(place))) from None
 
 
-def refusal(code: str, message: str, cure: str) -> PydanticCustomError:
-    """An error for a model's validator to raise; it is shown with this code, message and cure."""
-    return PydanticCustomError(
-        _REFUSAL, "{message}", {"code": code, "message": message, "cure": cure}
-    )
+def refusal(code: str, message: str, cure: str, key: str = "") -> PydanticCustomError:
+    """An error for a model's validator to raise; it is shown with this code, message and cure.
+
+    ``key`` is the setting's, where the model is refused because of one: the finding's place.
+    """
+    context = {"code": code, "message": message, "cure": cure, "key": key}
+    return PydanticCustomError(_REFUSAL, "{message}", context)
 
 
 def unfit(code: str, expected: str, text: str = "", cure: str = "") -> PydanticCustomError:
@@ -140,9 +142,15 @@ def findings_of(
     """
     what = what or (model.__name__.lower() if model else "value")
     return [
-        _finding(_Rejected(detail, model, what, locate(detail["loc"]), door))
+        _finding(_Rejected(detail, model, what, locate(_place(detail)), door))
         for detail in details_of(error)
     ]
+
+
+def _place(detail: ErrorDetails) -> Path:
+    """The path of what an error is about: a field, or the one that a whole model is refused for."""
+    key = detail.get("ctx", {}).get("key") if detail["type"] == _REFUSAL else ""
+    return (*detail["loc"], key) if key else detail["loc"]
 
 
 def details_of(error: ValidationError) -> list[ErrorDetails]:

@@ -6,13 +6,14 @@ from lark import Token
 from pydantic import ValidationError
 
 from grainspec.diagnostics import closest
-from grainspec.model.declaration import Declaration, settings_of
+from grainspec.model.declaration import Declaration, fields_of, head_of, settings_of
 from grainspec.model.expected import in_range, takes_shares
 from grainspec.model.numbers import decimal_text, percent_text, share_of_percent
 from grainspec.model.spec import BLOCKS
 from grainspec.text.foreign import VALUES_OF_OTHERS
 from grainspec.text.kinds import KINDS, Mismatch, Word, number_of, quoted, read_value
 from grainspec.text.tokens import grammar
+from grainspec.text.unexpected import NO_METHOD_IN_VARIANT
 
 
 def cure_of_value(words: list[Word], declaration: Declaration) -> tuple[str, str]:
@@ -88,11 +89,46 @@ def _is_value(text: str, declaration: Declaration) -> bool:
     return declaration.kind not in {"text", "path"}
 
 
-def as_setting(keyword: str, word: str) -> str:
-    """The cure for a value of one of the block's settings where its profile or method is."""
-    for name, declared in settings_of(BLOCKS[keyword].model).items():
-        ours = VALUES_OF_OTHERS.get(name, {}).get(word.lower())
-        value = ours.keyword if ours else word
+_NO_METHOD = {"off", "none", "no", "auto", "default"}
+
+
+def cure_of_head(keyword: str, word: str, *, in_variant: bool = False) -> str:
+    """The cure for a word that is no profile or method of a block; empty if there is none.
+
+    It may be a value of one of the block's settings, or for `method` of another statement.
+
+    >>> cure_of_head("method", "mean"), cure_of_head("method", "flow_edit")
+    ('Write `method controlvideo { middle mean }`.', 'Write `sampler { process flow_edit }`.')
+    """
+    model, lower = BLOCKS[keyword].model, word.lower()
+    head = head_of(model)
+    if keyword == "method" and lower in _NO_METHOD and head:
+        cure = f"Leave `method` out, or name one: `method {head.choices[0]}`."
+        return NO_METHOD_IN_VARIANT if in_variant else cure
+    for name, declared in settings_of(model).items():
+        value = _ours(name, lower) or word
         if value in declared.choices:
-            return f"Write `{keyword} {{ {name} {value} }}`."
+            named = (declared.owners or head.choices)[:1] if head and head.required else ()
+            return f"Write `{' '.join([keyword, *named])} {{ {name} {value} }}`."
+    return _other_statement(lower) if keyword == "method" else ""
+
+
+def _other_statement(word: str) -> str:
+    """The cure for a process, profile or solver where a `method` is."""
+    for keyword in ("sampler", "attention"):
+        for name, declared in fields_of(BLOCKS[keyword].model).items():
+            value = _ours(name, word) or word
+            if name in _EDITORS and value in declared.choices:
+                written = value if declared.head else f"{{ {name} {value} }}"
+                return f"Write `{keyword} {written}`."
     return ""
+
+
+_EDITORS = {"process", "method", "profile"}
+"""What names a way to edit in other statements."""
+
+
+def _ours(name: str, word: str) -> str:
+    """Our value of a setting for the word of another tool; empty if there is none."""
+    ours = VALUES_OF_OTHERS.get(name, {}).get(word)
+    return ours.keyword if ours else ""

@@ -10,7 +10,7 @@ from lark import Token, Tree
 from lark.tree import Meta
 from pydantic import ValidationError
 
-from grainspec.diagnostics import Diagnostic, GrainError, suggestion
+from grainspec.diagnostics import Diagnostic, GrainError, closest, suggestion
 from grainspec.diagnostics.span import Span
 from grainspec.expect import expect_settings, expect_spec
 from grainspec.model.declaration import Declaration, fields_of, head_of, settings_of
@@ -93,7 +93,16 @@ def _override(spec: EditSpec, setting: str) -> EditSpec:
     inside = ", ".join(f"`{full}`" for full in known if full.startswith(f"{name}."))
     same = [full for full in known if key and full.endswith(f".{key}")]
     cure = f"Expected one of {inside}." if inside else suggestion(name, same or known)
+    cure = _with_head(name, value) or cure
     raise _wrong(setting, "G201", f"unknown setting `{name}`", cure, len(name))
+
+
+def _with_head(name: str, value: str) -> str:
+    """The cure for a block's method or profile that is set without its name; else empty."""
+    block = BLOCKS.get(name)
+    head = head_of(block.model) if block and not block.several else None
+    near = closest(value.strip(), head.choices) if head else None
+    return f"Write `{PATH} {name}.{head.keyword}={near}`." if head and near else ""
 
 
 def _turned_on(block: str, key: str, setting: str) -> Node:
@@ -103,7 +112,12 @@ def _turned_on(block: str, key: str, setting: str) -> Node:
     if head is None or not head.required:
         return model()
     if key != head.keyword:
-        cure = f"Write `{PATH} {block}.{head.keyword}={head.choices[0]}` before it."
+        declared = fields_of(model).get(key)
+        if declared is None:
+            cure = suggestion(key, fields_of(model))
+            raise _wrong(setting, "G201", f"unknown setting `{block}.{key}`", cure, len(setting))
+        owner = (declared.owners or head.choices)[0]
+        cure = f"Write `{PATH} {block}.{head.keyword}={owner}` before it."
         raise _wrong(setting, "G203", f"the spec has no `{block}`", cure, len(f"{block}.{key}"))
     return model.model_validate({head.key: head.choices[0]})
 

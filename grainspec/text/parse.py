@@ -31,7 +31,7 @@ from grainspec.model.spec import (
 from grainspec.model.statements import STATEMENTS
 from grainspec.model.validation import Written, findings_of
 from grainspec.text.corrections import MAX_CORRECTED, MAX_LENGTH, MAX_STATEMENTS, corrected
-from grainspec.text.cures import as_setting
+from grainspec.text.cures import cure_of_head
 from grainspec.text.foreign import ELSEWHERE
 from grainspec.text.lines_of_tokens import LineOfTokens, tokens_by_line
 from grainspec.text.loose import BLOCKS_OF_LOOSE, Loose, loose_settings, settled
@@ -369,7 +369,9 @@ class _Reader(RegionReader):
         else:
             what = keyword if head.field == "kind" else f"{keyword} {head.field}"
             listed = ", ".join(f"`{choice}`" for choice in head.choices)
-            cure = as_setting(keyword, str(word)) or suggestion(str(word), head.choices)
+            in_variant = self.scope is not self.whole
+            cure = cure_of_head(keyword, str(word), in_variant=in_variant)
+            cure = cure or suggestion(str(word), head.choices)
             cure = cure or f"Expected one of {listed}."
             self.add_finding("G202", f"unknown {what} `{word}`", cure, span_of(word))
             return False

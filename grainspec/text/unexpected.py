@@ -156,6 +156,12 @@ def named_sign(sign: str) -> str:
     return f"`{sign}`, {shown}," if sign.isprintable() else f"the character {shown}"
 
 
+NO_METHOD_IN_VARIANT = (
+    "A variant cannot leave out the spec's `method`: write `method` in the variants that have it, "
+    "and not before them."
+)
+
+
 def unexpected(machine: InteractiveParser, token: Token, before: Token) -> Diagnostic:
     """A finding about a token that does not fit after ``before``."""
     strange = _strange(token)
@@ -169,6 +175,9 @@ def unexpected(machine: InteractiveParser, token: Token, before: Token) -> Diagn
     if "a name" in expected and str(token) in RESERVED:
         message = f"`{token}` is a keyword and cannot be a name"
         cure = f"Choose another name, such as `my_{token}`."
+        if before.type == "WITHOUT":
+            cure = "Name regions after `without`: a variant can leave out nothing else."
+            cure = NO_METHOD_IN_VARIANT if token == "method" else cure
         return Diagnostic("G001", message, cure, span_of(token))
     cure = _meant(token, before, expected)
     if not cure and expected:

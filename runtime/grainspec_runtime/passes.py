@@ -74,11 +74,13 @@ def _of_source_maps(prepared: Prepared) -> int:
 def _of_ground_a_video(prepared: Prepared) -> int:
     """Besides, for each step and frame: the source's pass, one an update, and the guided step's.
 
-    Passes of one frame are counted as their share of a pass of the clip.
+    Passes of one frame are counted as their share of a pass of the clip. Without guidance nothing
+    is optimised.
     """
     updates = method_of(prepared.spec).null_updates
     steps = len(prepared.timesteps)
-    return 3 * steps + 1 + (steps * (2 + updates) if updates else 0)
+    optimises = updates and prepared.spec.sampler.guidance != 1
+    return 3 * steps + 1 + (steps * (2 + updates) if optimises else 0)
 
 
 def _of_dmt(prepared: Prepared) -> int:

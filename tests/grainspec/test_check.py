@@ -93,6 +93,35 @@ def test_regions_and_files_can_be_left_out(grain: Grain, clip: ClipFolder) -> No
     assert grain("check", path, "--no-files", "--format", "json").codes == []
 
 
+@pytest.mark.needs_runtime  # which knows the models
+@pytest.mark.parametrize("settings", ["method dmt", "variant v {{ {0} method dmt }}"])
+def test_what_the_model_lacks_is_found_without_regions(
+    grain: Grain, clip: ClipFolder, monkeypatch: pytest.MonkeyPatch, settings: str
+) -> None:
+    changes = 'target "a blue robot and a yellow bear" edit left -> "blue robot"'
+    path = written(clip, settings=settings.format(changes))
+    assert grain("check", path, "--format", "json").codes == ["G504"]
+    assert grain("check", path, "--no-regions", "--format", "json").codes == ["G504"]
+    assert grain("check", path, "--no-files", "--format", "json").codes == []
+    monkeypatch.setattr("grainspec.checking.MAX_BYTES", 1000)
+    assert grain("check", path, "--format", "json").codes == ["G504"]
+
+
+@pytest.mark.needs_runtime
+@pytest.mark.parametrize("written_as", ["method dfvedit {}", "sampler {{ process flow_edit {} }}"])
+def test_what_follows_from_a_model_of_another_kind_is_not_told(
+    grain: Grain, clip: ClipFolder, written_as: str
+) -> None:
+    """Its scales of guidance, and a source prompt to compare with."""
+    settings = "guidance 4"
+    if "method" in written_as:
+        settings = f"sampler {{ {settings} }}"
+    path = written(clip, settings=written_as.format(settings))
+    assert grain("check", path, "--format", "json").codes == ["G504"]
+    path = written(clip, source='model "demo-video"', settings=written_as.format(settings))
+    assert grain("check", path, "--no-files", "--format", "json").codes == ["G117", "G118"]
+
+
 def test_what_is_not_checked_is_said(
     grain: Grain, clip: ClipFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, get_args
 
 import pytest
@@ -22,7 +23,7 @@ from grainspec import (
 )
 from grainspec.checks.method import TRAITS, flow_of
 from grainspec.diagnostics.fixing import fix_text
-from grainspec.model.declaration import InText, fields_of, settings_of
+from grainspec.model.declaration import Declaration, InText, fields_of, settings_of
 from grainspec.model.settings.flow import Flow
 from grainspec.model.settings.method import (
     MASKED_METHODS,
@@ -319,6 +320,69 @@ def test_a_mask_threshold_is_a_percentage_as_word_mask_is(old: str, new: str, sh
         override(parse(MAPS), ["method.name=fatezero", f"method.mask_threshold={old}"])
 
 
+@pytest.mark.parametrize(
+    ("text", "cure"),
+    [
+        ("method off", "Leave `method` out, or name one: `method fatezero`."),
+        ("method None", "Leave `method` out, or name one: `method fatezero`."),
+        ("method flow_edit", "Write `sampler { process flow_edit }`."),
+        ("method inversion", "Write `sampler { process invert_and_sample }`."),
+        ("method VideoGrain", "Write `attention videograin`."),
+        ("method flowanchor", "Write `attention flowanchor`."),
+        ("method unipc", "Write `sampler unipc`."),
+        ("method linear", "Write `method tokenflow { falloff linear }`."),
+        ("method attend", "There are `fatezero`, `video_p2p`, `tokenflow`, "),
+        ("method dfvedi", "Did you mean `dfvedit`?"),
+        (VARIANT.replace("dfvedit { regions off }", "off"), "write `method` in the variants that"),
+        ("variant v { without method }", "write `method` in the variants that have it, and not"),
+        ("variant v { without sampler }", "Name regions after `without`: a variant can leave out"),
+    ],
+)
+def test_cures_are_statements_that_can_be_read(text: str, cure: str) -> None:
+    (finding,) = parse_all(SPEC + text).diagnostics
+    assert cure in finding.cure
+    (written,) = re.findall(r"(?:Write|name one:) `(.*)`\.$", finding.cure) or [""]
+    assert [code for code, _ in found(written)] in ([], ["G118"])
+
+
+def test_a_variant_has_the_only_method_where_the_spec_has_none() -> None:
+    """What the cure says: there is no way to leave out the spec's."""
+    spec = parse(SPEC + VARIANT)
+    assert spec.method is None
+    assert spec.as_variant("v").method == Method(name="dfvedit", regions="off")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [(name, declared) for name, declared in settings_of(Method).items()],
+)
+def test_the_method_that_is_proposed_has_the_setting(key: str, value: Declaration) -> None:
+    written = value.choices[-1] if value.choices else "1"
+    written = "10%" if value.kind == "percent" else written
+    setting = f"method.{key}={written}"
+    with pytest.raises(GrainError, match="G203: the spec has no `method`") as error:
+        override(parse(SPEC), setting)
+    (proposed,) = re.findall(r"--set (method.name=\w+)` before it", str(error.value))
+    method = override(parse(SPEC), [proposed, setting]).method
+    assert method is not None
+    assert method.name in value.owners
+
+
+@pytest.mark.parametrize(
+    ("setting", "cure"),
+    [
+        ("method=tokenflow", "Write `--set method.name=tokenflow`."),
+        ("method=token_flow", "Write `--set method.name=tokenflow`."),
+        ("attention=videograin", "Write `--set attention.profile=videograin`."),
+        ("method.intervals=4", "Did you mean `interval`?"),
+    ],
+)
+def test_a_method_is_set_by_its_name(setting: str, cure: str) -> None:
+    with pytest.raises(GrainError, match="G201") as error:
+        override(parse(SPEC), setting)
+    assert error.value.diagnostics[0].cure == cure
+
+
 def place(text: str, code: str) -> str:
     """What a finding with this code underlines, of one line."""
     (span,) = (finding.span for finding in parse_all(MAPS + text).diagnostics)
@@ -330,6 +394,10 @@ def test_a_finding_is_at_the_setting_itself() -> None:
     """`self` is written with another name than its field has in Python."""
     source = 'source "a man on grass" '
     assert place(f"{source}attention {{ self 0.2 }} method video_p2p", "G111") == "0.2"
+    other = "method dfvedit { word_mask 20% words replace }"
+    assert place(source + other, "G560") == "replace"
+    variant = 'variant v { target "a robot" edit r -> "robot" method dmt { words refine } }'
+    assert place(source + variant, "G560") == "refine"
 
 
 @pytest.mark.parametrize("written", ["method fatezero { words replace }", ""])

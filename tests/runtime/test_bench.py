@@ -25,12 +25,14 @@ from grainspec_runtime.bench.paper.run import Part, _edits_counted
 from grainspec_runtime.bench.reweighted import Reweighting, word_weights
 from grainspec_runtime.bench.run import Job, file_name, run_bench
 from grainspec_runtime.bench.summary import summarize
-from grainspec_runtime.commands.bench import tables
+from grainspec_runtime.commands import bench_paper
+from grainspec_runtime.commands.bench import COUNT, QUICK_COUNT, tables
 from grainspec_runtime.demo import world
 from grainspec_runtime.demo.judge import Judge
 from grainspec_runtime.demo.motion import exact_flow
 from grainspec_runtime.demo.render import render
 from grainspec_runtime.flow.clip_flow import ClipFlow
+from grainspec_runtime.measures.clip_model import check_clip
 from grainspec_runtime.measures.warping import warp_error
 from grainspec_runtime.models.locate import DEMO_FOLDER
 from grainspec_runtime.prepare import prepare
@@ -327,3 +329,40 @@ def test_the_command_refuses_what_it_does_not_know(grain: Grain) -> None:
     assert said.code == 2
     assert "choose from ours, videograin, no modulation" in said.err
     assert grain("bench", "--device", "abacus").code == 2
+
+
+@pytest.mark.parametrize("more", [(), ("--paper",), ("--paper", "--quick")])
+@pytest.mark.parametrize("broken", ["", '{"model_type": "clip"}'])
+def test_a_clip_that_is_not_there_is_refused_before_anything_loads(
+    grain: Grain,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: tuple[str, ...],
+    broken: str,
+) -> None:
+    for place in ("bench.run.check_first", "bench.run.run_bench", "commands.bench_paper.run_paper"):
+        monkeypatch.setattr(f"grainspec_runtime.{place}", lambda *_, **__: pytest.fail("too late"))
+    clip, out = tmp_path / "clip", tmp_path / "out"
+    if broken:
+        clip.mkdir()
+        (clip / "config.json").write_text(broken)
+        (clip / "model.safetensors").write_bytes(b"none")
+    said = grain("bench", *more, "--clip", clip, "--device", "cpu", "-o", out)
+    assert said.code == 1
+    assert "G502" in said.err
+    assert "--clip none" in said.err or broken
+    assert not out.exists()
+
+
+def test_the_hub_is_not_asked_for_a_clip_before_it_is_needed() -> None:
+    check_clip("owner/no-such-clip")
+    with pytest.raises(GrainError, match="G502"):
+        check_clip("./no-such-clip")
+
+
+def test_help_tells_the_defaults_of_each_kind_of_run(grain: Grain) -> None:
+    shown = " ".join(grain("bench", "--help").out.split())
+    assert f"default: {COUNT}; with --quick, {QUICK_COUNT}; with --paper fewer" in shown
+    assert "one per CPU core; with --paper, one per two cores, at most 8)" in shown
+    for scale in (bench_paper.WHOLE, bench_paper.QUICK):
+        assert all(count < COUNT for _, count, _ in scale.models.values())

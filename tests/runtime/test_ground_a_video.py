@@ -6,7 +6,8 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -26,7 +27,10 @@ from grainspec_runtime.backbones.unets.gated import gated_layers, gated_objects
 from grainspec_runtime.editing.editor import Editor
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.modulation.layers import Attention, AttentionLayer
+from grainspec_runtime.passes import denoiser_passes
+from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.methods import ground_a_video
 from grainspec_runtime.processes.methods.boxed_words import BoxedWords
 from grainspec_runtime.processes.methods.boxes import Boxes, boxes_of
 from grainspec_runtime.processes.methods.ground_a_video import GroundAVideo
@@ -397,6 +401,49 @@ def test_null_embeddings_bring_a_frame_back(tiny_sd: Path) -> None:
         return float((run(GroundAVideo, checkpoint, job) - noise(1)).square().mean())
 
     assert error(20) < 0.6 * error(0)
+
+
+def test_without_guidance_no_pass_of_null_text_runs(
+    tiny_sd: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The null embeddings are what the optimisation would find, and so is every bit of the edit."""
+    checkpoint, plan = loaded(tiny_sd), plan_for(tiny_sd)
+    job = job_for(plan, FRAMES, null_updates=2)
+    job = replace(job, negative="a bear", sampler=Sampler(steps=STEPS, guidance=1))
+    process = GroundAVideo(Denoiser(checkpoint), noise(), {}, use_cache=False, look_up=False)
+    trajectory, _ = process.inversions.of(process.inverted(job), lambda done, total: None, print)
+    negative, source = (
+        checkpoint.condition([checkpoint.encode_prompt(text)], trajectory[-1])
+        for text in (job.negative, job.source)
+    )
+    optimised = process._null_text(job, trajectory, negative, source, lambda done, total: None)
+    used: list[Tensor] = []
+    made = GroundedPredictor
+
+    def predictor(*, null_SFTC: Tensor, **others: Any) -> GroundedPredictor:
+        used.append(null_SFTC)
+        return made(null_SFTC=null_SFTC, **others)
+
+    monkeypatch.setattr(ground_a_video, "GroundedPredictor", predictor)
+    monkeypatch.setattr(GroundAVideo, "_null_text", lambda *_: pytest.fail("a pass in vain"))
+    skipped = run(GroundAVideo, checkpoint, job)
+    assert torch.equal(used[0], optimised)
+    monkeypatch.setattr(GroundAVideo, "_null_text", lambda *_: optimised)
+    near = replace(job, sampler=Sampler(steps=STEPS, guidance=1.0 + 1e-15))
+    assert near.sampler.guidance != 1
+    assert torch.equal(run(GroundAVideo, checkpoint, near), skipped)
+
+
+@pytest.mark.parametrize(("guidance", "null_text"), [(1, 0), (3, 2 + 2)])
+def test_the_passes_are_counted(guidance: float, null_text: int) -> None:
+    spec = parse(
+        'grain 1 video "c" target "a bear" region r = all edit r -> "bear" '
+        f"method ground_a_video {{ null_updates 2 }} sampler {{ guidance {guidance} }}"
+    )
+    prepared = SimpleNamespace(
+        process="ground_a_video", spec=spec, timesteps=range(5), windows=range(1)
+    )
+    assert denoiser_passes(cast(Prepared, prepared)) == 3 * 5 + 1 + 5 * null_text
 
 
 def test_a_checkpoint_with_gated_layers_is_grounded_by_them(gligen: StableDiffusion) -> None:

@@ -287,7 +287,7 @@ class Method(Node):
             if getattr(self, other.field) != other.default:
                 whose = " and ".join(f"`method {method}`" for method in other.owners)
                 message = f"`{other.keyword}` is a setting of {whose}, not of `method {self.name}`"
-                raise refusal("G560", message, f"Remove `{other.keyword}`.")
+                raise refusal("G560", message, f"Remove `{other.keyword}`.", other.key)
         return self
 
 

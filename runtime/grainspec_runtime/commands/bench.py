@@ -68,7 +68,12 @@ class _Cases(_Choice):
     help="frames: eight frames of figures that jog on the spot. clips: 17 frames in which figures "
     "walk, cross and hide each other (default: frames for demo-image, clips for others).",
 )
-@click.option("--count", type=click.IntRange(1, 10_000), help="Number of edits (default: 120).")
+@click.option(
+    "--count",
+    type=click.IntRange(1, 10_000),
+    help=f"Number of edits (default: {COUNT}; with --quick, {QUICK_COUNT}; with --paper fewer for "
+    "each model, which are printed first).",
+)
 @click.option(
     "--split",
     type=click.Choice(("held-out", "tuning")),
@@ -86,7 +91,7 @@ class _Cases(_Choice):
 @click.option(
     "--steps",
     type=click.IntRange(1, 500),
-    help="Number of inversion and sampling steps (default: 20).",
+    help=f"Number of inversion and sampling steps (default: {STEPS}; with --quick, fewer).",
 )
 @click.option(
     "-o",
@@ -100,7 +105,8 @@ class _Cases(_Choice):
 @click.option(
     "--workers",
     type=click.IntRange(1, 256),
-    help="Number of parallel processes (default: one per CPU core).",
+    help="Number of parallel processes (default: one per CPU core; with --paper, one per two "
+    f"cores, at most {_PAPER_WORKERS}).",
 )
 @click.option(
     "--device",
@@ -274,13 +280,18 @@ def _devices(device: str | None) -> tuple[str, ...]:
 
 
 def _clip_to_use(name: str | None) -> str:
-    """The CLIP that measures, as an absolute path where it is one; empty for none."""
+    """The CLIP that measures, as an absolute path where it is one; empty for none.
+
+    Raises GrainError, as loading would, for a folder that is missing or not accepted.
+    """
+    from grainspec_runtime.measures.clip_model import check_clip
     from grainspec_runtime.models.locate import DEMO_CLIP
 
     if name is None:
         return str(DEMO_CLIP) if DEMO_CLIP.is_dir() else ""
     if name == "none":
         return ""
+    check_clip(name)
     return str(Path(name).resolve()) if Path(name).exists() else name
 
 

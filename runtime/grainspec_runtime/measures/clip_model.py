@@ -22,7 +22,7 @@ from grainspec.diagnostics import fail, reason_of
 from grainspec_runtime.device import best_device
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.models.claims import check_folder
-from grainspec_runtime.models.hub import folder_of
+from grainspec_runtime.models.hub import folder_of, is_remote
 
 DEFAULT = "openai/clip-vit-large-patch14"
 """The default CLIP model. Scores from different CLIP models are not comparable."""
@@ -100,9 +100,8 @@ def load_clip(name: str = DEFAULT, *, device: str | None = None) -> Clip:
     Raises GrainError: G502 if the folder is missing, damaged or not a CLIP model, G503 if the
     download fails, G528 if its configuration is not accepted.
     """
-    folder = folder_of(name, Path(), _FILES, what="CLIP", missing=_CURE, unreachable=_CURE)
+    folder = _folder(name)
     place = torch.device(device) if device else best_device()
-    check_folder(folder)
     try:
         model, loading_info = CLIPModel.from_pretrained(
             folder, use_safetensors=True, output_loading_info=True, attn_implementation="sdpa"
@@ -118,6 +117,21 @@ def load_clip(name: str = DEFAULT, *, device: str | None = None) -> Clip:
     # float32, whatever the weights are stored in: scores are compared to the second decimal
     torch.nn.Module.to(model, place, torch.float32).eval().requires_grad_(False)
     return Clip(name, model, tokenizer, image_processor, place)
+
+
+def check_clip(name: str) -> None:
+    """Raise what :func:`load_clip` raises for a folder that is missing or not accepted.
+
+    No weights are read, and a hub id is accepted: nothing is downloaded.
+    """
+    if not is_remote(name, Path()):
+        _folder(name)
+
+
+def _folder(name: str) -> Path:
+    folder = folder_of(name, Path(), _FILES, what="CLIP", missing=_CURE, unreachable=_CURE)
+    check_folder(folder)
+    return folder
 
 
 def _image_processor_class() -> Any:

@@ -65,6 +65,8 @@ class DFVEdit(WithoutInversion):
         "steps, because what is outside of it is then the source, bit for bit.",
         "The released code has a long negative prompt about quality; here it is the spec's, "
         "because all methods are compared with the same.",
+        "The released code has a guidance of 15 for the target and 5 for the source; here they are "
+        "the spec's, by default 7.5 and 5, because all methods have the same `sampler`.",
         "The paper takes maps from the full attention of CogVideoX; here they are those of Wan's "
         "cross-attention, because the supported models attend to text there.",
         "The paper also edits with models of DDPM's noise, such as CogVideoX; here models of flow "

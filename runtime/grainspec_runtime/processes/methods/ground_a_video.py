@@ -33,7 +33,8 @@ for two things (numbers of four frames on the demo model in ten steps; plain sam
   still place changes it all the same. With `still 20%` 24.1 dB are left, and 38.2 dB if all places
   that change kept their own noise. That is the paper's equation; `still 0%` is without it.
 
-Null-text optimisation has no part in this: at guidance 1 the unconditional pass cancels.
+Null-text optimisation has no part in this: at guidance 1 the unconditional pass cancels, and the
+null embeddings are the negative prompt's, without a pass.
 
 A run stores the trajectory and the null embeddings of all steps (:mod:`.null_text`), a step nothing
 else. A resumed run finds the same embeddings again.
@@ -62,7 +63,7 @@ from grainspec_runtime.processes.inversions import unmodulated
 from grainspec_runtime.processes.methods.boxed_words import BoxedWords
 from grainspec_runtime.processes.methods.boxes import boxes_of
 from grainspec_runtime.processes.methods.grounding import GroundedPredictor
-from grainspec_runtime.processes.methods.null_text import NullText
+from grainspec_runtime.processes.methods.null_text import TEXT, NullText
 from grainspec_runtime.processes.methods.shared_noise import magnitudes, shared_noise
 from grainspec_runtime.processes.process import Job, Progress, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.sample import sample
@@ -130,7 +131,11 @@ class GroundAVideo(WithInversion):
         like = trajectory[-1]
         inputs = [checkpoint.condition([one], like) for one in (negative, source, target)]
         null = None
-        if method.null_updates:
+        if method.null_updates and job.sampler.guidance == 1:
+            # every gradient is 0; as many tokens as with guidance, which round differently
+            words_1TC = inputs[0][TEXT].cpu()
+            null = words_1TC.expand(len(trajectory) - 1, like.shape[0], -1, -1)
+        elif method.null_updates:
             with stage("null text", job.variant) as progress:
                 null = self._null_text(job, trajectory, inputs[0], inputs[1], progress)
         predictor = GroundedPredictor(

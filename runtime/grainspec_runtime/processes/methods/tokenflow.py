@@ -58,8 +58,10 @@ class TokenFlow(WithInversion):
         "inversion's prompt is `source`, because the other methods have it, too.",
         "The published code takes the key frame of a frame's own batch and that of the batch "
         "before; here they are the nearest on both sides, because the paper's equation has these.",
-        "The published code compares the inputs of self-attention; here its outputs are compared, "
-        "because the paper's tokens are these.",
+        "The published code compares the inputs of self-attention, and the paper's appendix A "
+        "names these; here its outputs are compared, because the paper's figure 4 shows these.",
+        "The paper inverts in 1000 steps and samples in 50, by its appendix A; here inversion and "
+        "sampling have the same steps, because the source is then known at each of them.",
         "The paper mixes the tokens of a key frame with those of another one; here a key frame "
         "keeps its own, because a joint edit has made them already.",
         "The published code drops frames that fill no batch; here the last batch may be smaller, "
