@@ -47,6 +47,9 @@ from grainspec.regions.tracked.place import how_to_track
 from grainspec.regions.tracked.quality import qualities
 from grainspec.regions.tracked.state import TrackedState, tracked_state
 
+_DIGITS = 9
+"""Of a pixel's coordinates: far more than matter, and fewer than rounding leaves alone."""
+
 
 class Bound:
     """The pixels of a spec's regions on its clip.
@@ -310,7 +313,8 @@ class _Binder:
         result = np.empty((len(at), *grid), np.bool_)
         for number, index in enumerate(at):
             numbers = np.array(shape.numbers(self.frames[index], *size)).reshape(-1, 2)
-            points = (numbers - self.wider.box[:2]) * self.wider.scale
+            # Rounded, so that a side through the centre of a pixel is there in any crop.
+            points = np.round((numbers - self.wider.box[:2]) * self.wider.scale, _DIGITS)
             if isinstance(shape, Polygon):
                 result[number] = fill_polygon(grid, [(float(x), float(y)) for x, y in points])
             else:

@@ -14,6 +14,7 @@ import pytest
 from clips import ClipFolder
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
+from PIL import Image
 
 from grainspec import parse
 from grainspec.clip.crop import FrameCrop
@@ -32,6 +33,19 @@ Patch = tuple[Any, str, Callable[..., Any]]
 @given(scenes())
 def test_they_hold_of_grainspec(scene: Scene) -> None:
     check_regions(*scene, errors_allowed=True)
+
+
+def test_a_side_through_the_centre_of_a_pixel_is_there_in_any_crop(tmp_path: Path) -> None:
+    """The side is at 0.5; beside regions that grow, it was computed as a little more."""
+    (tmp_path / "clip").mkdir()
+    for number in range(4):
+        Image.new("RGB", (40, 34)).save(tmp_path / "clip" / f"{number}.png")
+    spec = parse(
+        'grain 1 video "clip" { size 19x33 crop box(0px, 0px, 26px, 22px) } target "robot" '
+        "region r0 = box(1px, 0px, 7px, 1px) region r1 = box(10px, 8px, 13px, 11px) "
+        'edit r0 -> "robot" keep r1'
+    )
+    check_regions(spec, tmp_path, errors_allowed=True)
 
 
 @cache

@@ -52,10 +52,10 @@ def broken(model: Any, name: str, module: ModuleType, old: str, new: str) -> Bro
 
 LABELS = "level.labels_FHW.reshape(frames, -1)"
 
-SELF_STRENGTHS = """self._strength(level.self_attract_FC, level.labels_FN).view_as(labels),
-            "repel": self._strength(level.self_repel_FC"""
-SWAPPED_STRENGTHS = """self._strength(level.self_repel_FC, level.labels_FN).view_as(labels),
-            "repel": self._strength(level.self_attract_FC"""
+SELF_STRENGTHS = """self._strength(level.self_attract_FC, level.labels_FN).view_as(labels)
+        repel = self._strength(level.self_repel_FC"""
+SWAPPED_STRENGTHS = """self._strength(level.self_repel_FC, level.labels_FN).view_as(labels)
+        repel = self._strength(level.self_attract_FC"""
 
 MODULATION_FAULTS = [
     # labels
