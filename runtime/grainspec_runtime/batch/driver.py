@@ -189,8 +189,16 @@ class Driver:
         self._stop_idle(idle)
 
     def _stop_idle(self, idle: Callable[[WorkerProcess], bool]) -> None:
-        """End idle workers if others wait: there may be room in total, and on no machine."""
+        """End idle workers if others wait, or if they are too many for the machines that are left.
+
+        Others may wait although there is room in total, because no machine has it. Workers may be
+        too many because those of a machine that left were started anew before that was known: they
+        have the CPUs that saving waits for.
+        """
         now = time.monotonic()
+        at_rest = [one for one in self.workers.living if one.place and not one.calls]
+        for worker in at_rest[: self.workers.surplus]:
+            self.workers.stop(worker)
         living = self.workers.living
         if any(one.place is None and now - one.begun > _UNPLACED for one in living):
             for worker in [one for one in living if idle(one)]:

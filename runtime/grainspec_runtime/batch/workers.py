@@ -147,6 +147,12 @@ class Workers:
         cpus = cluster.SIDE_CPUS * (len(self.living) + 2)
         return used + share <= self.room + _ROUNDING and cpus <= self.cpus
 
+    @property
+    def surplus(self) -> int:
+        """How many workers are more than leave CPUs to others, since machines have left."""
+        most = max(1, int(self.cpus / cluster.SIDE_CPUS) - 1)
+        return max(0, len(self.living) - most)
+
     def stop(self, worker: WorkerProcess) -> None:
         """End a worker, if it lives: its model is unloaded, and what it had is free for others."""
         if worker in self.living:
