@@ -1,10 +1,10 @@
-"""Ctrl-C and SIGTERM while Ray starts or ends."""
+"""Ctrl-C and SIGTERM while Ray starts, works or ends."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -31,6 +31,30 @@ def interrupts_deferred() -> Iterator[None]:
         yield
     if noted:
         raise KeyboardInterrupt
+
+
+@contextmanager
+def interrupts_kept() -> Iterator[Callable[[], None]]:
+    """Raise KeyboardInterrupt for a Ctrl-C or SIGTERM at once, and again in the function it gives.
+
+    An exception that is raised while a library calls back may be lost there, and with it the
+    interrupt: a loop in the block calls the function, which then raises it once more.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    noted: list[int] = []
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        noted.append(signum)
+        raise KeyboardInterrupt
+
+    def again() -> None:
+        if noted:
+            raise KeyboardInterrupt
+
+    with _handled_by(note):
+        yield again
 
 
 @contextmanager

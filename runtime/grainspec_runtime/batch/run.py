@@ -13,6 +13,7 @@ from grainspec_runtime.batch.cluster import cluster
 from grainspec_runtime.batch.driver import Driver
 from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.folder import PAGE, claimed_folder, kept, write_progress
+from grainspec_runtime.batch.interrupts import interrupts_kept
 from grainspec_runtime.batch.jobs import BatchJob
 from grainspec_runtime.batch.limits import Limits
 from grainspec_runtime.batch.manifest import Manifest
@@ -116,11 +117,17 @@ def run_batch(
 def _run_units(
     work: Work, units: Any, ended: Any, telling: _Telling, on: Cluster, limits: Limits
 ) -> int:
-    from grainspec.cli.ending import unfinished_files_removed
+    with (
+        cluster(on.address, cpus=on.cpus, object_store=on.object_store),
+        # Also in place of Ray's own handler of SIGTERM, which would end this process at once.
+        interrupts_kept() as interrupted,
+    ):
 
-    with cluster(on.address, cpus=on.cpus, object_store=on.object_store):
-        unfinished_files_removed()  # Ray's own handler of SIGTERM would end this process at once
-        driver = Driver(work, units, ended, limits=limits, tick=telling)
+        def tick(driver: Driver) -> None:
+            interrupted()
+            telling(driver)
+
+        driver = Driver(work, units, ended, limits=limits, tick=tick)
         driver.run()
         return driver.inversions
 
