@@ -75,9 +75,12 @@ MASKED_METHODS = SOURCE_MAPS.keys() | {"ground_a_video"}
 """The methods whose attention a plan never modulates: regions are masks or boxes in it."""
 
 
-def _of(*methods: MethodName) -> InText:
-    """Declare which methods have a setting."""
-    return InText(owners=methods)
+def _of(*methods: MethodName, kind: str = "") -> InText:
+    """Declare which methods have a setting.
+
+    ``kind`` repeats that of its type: old versions of Pydantic keep one InText of a field.
+    """
+    return InText(kind=kind, owners=methods)
 
 
 def _of_maps(setting: str) -> InText:
@@ -138,7 +141,7 @@ class Method(Node):
         description="What attention to the words of an edit is multiplied by, together with the "
         "edit's `weight`.",
     )
-    mask_threshold: Annotated[Percent, _of(*SOURCE_MAPS)] = Field(
+    mask_threshold: Annotated[Percent, _of(*SOURCE_MAPS, kind="percent")] = Field(
         default=0.3,
         description="Where the words of edits are attended to: where attention to them is more "
         "than this share of its maximum on the frame. With 100% that is nowhere.",
@@ -149,7 +152,7 @@ class Method(Node):
         "words of edits are not attended to, or with `regions attention` outside the edited "
         "regions; `fatezero` ends it after 80% of the steps. 100% disables it.",
     )
-    still: Annotated[Percent, _of("ground_a_video")] = Field(
+    still: Annotated[Percent, _of("ground_a_video", kind="percent")] = Field(
         default=0.2,
         description="Optical flow below which a place is still and has the noise of the frame "
         "before, as a share of the largest between the two frames; 0% disables it.",
@@ -159,12 +162,12 @@ class Method(Node):
         description="Updates of the unconditional embedding in each step and frame, by null-text "
         "optimisation; 0 disables it.",
     )
-    grounded: Annotated[Percent, _of("ground_a_video")] = Field(
+    grounded: Annotated[Percent, _of("ground_a_video", kind="percent")] = Field(
         default=1.0,
         description="Share of the steps, from the first, in which the edits are grounded by the "
         "boxes of their regions.",
     )
-    motion: Annotated[Percent, _of("dmt")] = Field(
+    motion: Annotated[Percent, _of("dmt", kind="percent")] = Field(
         default=0.4,
         description="Share of the steps, from the first, whose latents are optimised to move as "
         "the source does; 0% disables it.",
@@ -184,7 +187,7 @@ class Method(Node):
         description="Factor of the resizing that tells low frequencies, which the first latents "
         "have of the inversion, from high ones, which are new noise; 1 keeps all.",
     )
-    restart: Annotated[Percent, _of("dmt")] = Field(
+    restart: Annotated[Percent, _of("dmt", kind="percent")] = Field(
         default=1.0,
         description="Share of the steps, from the first, that are taken twice, the second time "
         "from new noise; the last never is.",
@@ -201,7 +204,7 @@ class Method(Node):
         "`sigmoid` of the later one's nearness, as in the paper, in which it weighs at least a "
         "half, or by the nearness itself (`linear`).",
     )
-    smooth_from: Annotated[Percent, _of("controlvideo")] = Field(
+    smooth_from: Annotated[Percent, _of("controlvideo", kind="percent")] = Field(
         default=0.6,
         description="Share of the sampling steps after which the clip is smoothed, in two steps: "
         "every second frame becomes the middle of its neighbours. 60% of 50 steps are the steps 30 "
@@ -217,7 +220,7 @@ class Method(Node):
         description="Factor of the embeddings of the edits' words in the target prompt (Embedding "
         "Reinforcement); 1 disables it.",
     )
-    word_mask: Annotated[Percent, _of("dfvedit")] = Field(
+    word_mask: Annotated[Percent, _of("dfvedit", kind="percent")] = Field(
         default=0.4,
         description="Where cross-attention to the edits' words, scaled to its range over the clip, "
         "is below this share, nothing changes (Implicit Cross Attention guidance); 0% disables it. "
