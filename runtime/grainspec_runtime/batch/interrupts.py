@@ -17,9 +17,6 @@ def interrupts_deferred() -> Iterator[None]:
     A start of Ray that is interrupted leaves processes behind, and the command may crash. A second
     Ctrl-C interrupts the block nevertheless: there may be nobody at the address of a cluster.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     noted: list[int] = []
 
     def note(signum: int, frame: FrameType | None) -> None:
@@ -40,9 +37,6 @@ def interrupts_kept() -> Iterator[Callable[[], None]]:
     An exception that is raised while a library calls back may be lost there, and with it the
     interrupt: a loop in the block calls the function, which then raises it once more.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: None
-        return
     noted: list[int] = []
 
     def note(signum: int, frame: FrameType | None) -> None:
@@ -60,15 +54,16 @@ def interrupts_kept() -> Iterator[Callable[[], None]]:
 @contextmanager
 def interrupts_ignored() -> Iterator[None]:
     """Ignore Ctrl-C and SIGTERM inside the block, which ends the processes by itself."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     with _handled_by(lambda signum, frame: None):
         yield
 
 
 @contextmanager
 def _handled_by(handler: Any) -> Iterator[None]:
+    """Handle both signals so inside the block; nothing in threads, which receive none."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {kind: signal.signal(kind, handler) for kind in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

@@ -143,15 +143,17 @@ class Workers:
 
     def _has_room(self, share: float) -> bool:
         used = sum(worker.share for worker in self.living)
-        # What prepares and saves needs CPUs, too: else results would wait for ever.
-        cpus = cluster.SIDE_CPUS * (len(self.living) + 2)
-        return used + share <= self.room + _ROUNDING and cpus <= self.cpus
+        return used + share <= self.room + _ROUNDING and len(self.living) < self._most_on_cpus
 
     @property
     def surplus(self) -> int:
         """How many workers are more than leave CPUs to others, since machines have left."""
-        most = max(1, int(self.cpus / cluster.SIDE_CPUS) - 1)
-        return max(0, len(self.living) - most)
+        return max(0, len(self.living) - self._most_on_cpus)
+
+    @property
+    def _most_on_cpus(self) -> int:
+        """Workers that leave CPUs to a task that prepares or saves, which else waits for ever."""
+        return int(self.cpus / cluster.SIDE_CPUS) - 1
 
     def stop(self, worker: WorkerProcess) -> None:
         """End a worker, if it lives: its model is unloaded, and what it had is free for others."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from grainspec_runtime.bench.bootstrap import Quotient, Values, is_measured, mean_of, order_of
@@ -109,21 +108,11 @@ def _column(results: Sequence[Result], method: str, key: str) -> list[float | No
 
 def _means(scores: list[dict[str, Any]]) -> Result:
     means: Result = {"cases": len(scores)}
-    means["cases_right"] = mean(float(is_right(score["right"])) for score in scores)
+    means["cases_right"] = mean_of([float(is_right(score["right"])) for score in scores])
     results = [{"scores": {"": score}} for score in scores]
     for key, _, _ in (*MEASURES[1:], *PAPER_MEASURES):
         means[key] = mean_of(values_of(results, "", key))
     return means
-
-
-def mean(values: Iterable[float]) -> float | None:
-    """The mean of ``values``; None if there are none.
-
-    >>> mean([1, 2]), mean([])
-    (1.5, None)
-    """
-    listed = list(values)
-    return math.fsum(listed) / len(listed) if listed else None
 
 
 _DECIMALS = {

@@ -32,7 +32,7 @@ WITH_MASKS = " + our masks"
 UNPOSED = ", unposed"
 _clip = partial(Method, control=POSE)
 _unposed = partial(Method, control=None)
-_flow = partial(Method, control=None, sampler=FLOW_EDIT)
+_flow = partial(_unposed, sampler=FLOW_EDIT)
 
 _PUBLISHED: tuple[tuple[str, MethodName, str], ...] = (
     ("FateZero", "fatezero", "arXiv 2303.09535"),

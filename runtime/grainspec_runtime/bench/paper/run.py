@@ -20,13 +20,14 @@ import torch
 from grainspec.regular_file import read_json
 from grainspec.whole_file import whole_file
 from grainspec_runtime.backbones.registry import describe
+from grainspec_runtime.bench.bootstrap import mean_of
 from grainspec_runtime.bench.case import CaseSet
 from grainspec_runtime.bench.clips import RenderedCase
 from grainspec_runtime.bench.edit import Bench
 from grainspec_runtime.bench.paper.maps import localised
 from grainspec_runtime.bench.paper.methods import Chosen, choose, is_flow_matching
 from grainspec_runtime.bench.run import Job, run_bench
-from grainspec_runtime.bench.summary import Result, mean
+from grainspec_runtime.bench.summary import Result
 from grainspec_runtime.editing.editor import Editor
 
 Progress = Callable[[str, int, int], None]
@@ -101,7 +102,7 @@ def estimate(
         alone, together = sum(missing[: job.apart]), sum(missing[job.apart :])
         weighed = alone + together / workers
         spent_on = [score.get("total") for scores in saved for score in scores.values()]
-        if known := mean(filter(None, spent_on)):
+        if known := mean_of(spent_on):
             total += known * weighed
             continue
         torch.set_num_threads(job.threads * workers)
