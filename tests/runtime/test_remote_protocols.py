@@ -158,7 +158,7 @@ def test_faults_while_writing(remote: Remote, faults: list[Fault], tmp_path: Pat
 
 
 def test_transfers_tell_their_progress(remote: Remote, tmp_path: Path) -> None:
-    megabytes = bytes(3_100_000)
+    megabytes = bytes(3_900_000)  # a library may tell of several packets at once
     url = f"{remote.url}/progress/clip.mp4"
     there: list[tuple[int, int]] = []
     put_file(clip(tmp_path, megabytes), url, lambda *told: there.append(told))
@@ -166,7 +166,9 @@ def test_transfers_tell_their_progress(remote: Remote, tmp_path: Path) -> None:
     assert copied_file(url, tmp_path / "back.mp4", lambda *told: back.append(told))
     assert {total for _, total in there + back} == {4}
     assert there[-1] == back[-1] == (4, 4)
-    assert {done for done, _ in back} == {0, 1, 2, 3, 4}
+    done = [done for done, _ in back]
+    assert done == sorted(done)
+    assert set(done) == {0, 1, 2, 3, 4}
     assert (tmp_path / "back.mp4").read_bytes() == megabytes
     assert not copied_file(f"{url}.none", tmp_path / "none.mp4")
     assert not (tmp_path / "none.mp4").exists()
