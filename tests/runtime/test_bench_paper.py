@@ -121,6 +121,20 @@ def test_a_second_model_runs_what_the_first_cannot() -> None:
     assert left.not_run == {"d": "why", "b": "first runs it"}
 
 
+def test_methods_that_are_named_keep_what_their_tables_compare_them_with() -> None:
+    chosen = choose("demo-image", CASE, flow_matching=False)
+    one = chosen.only({"FateZero", "DMT", "FlowEdit"})
+    assert [method.name for method in one.methods] == ["ours", "FateZero"]
+    assert set(one.not_run) == {"DMT", "FlowEdit"}
+    setting = chosen.only({"VideoGrain, inject", "scope full"})
+    assert {name: [m.name for m in methods] for name, methods in setting.tables.items()} == {
+        "comparison": ["ours"],
+        "temporal": ["scope each", "scope full"],
+        "modulation": [],
+        "settings": ["VideoGrain", "VideoGrain, inject"],
+    }
+
+
 def test_a_method_that_this_version_lacks_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     lacking = Method("Magic", "", control=None, technique={"name": "magic", "regions": "off"})
     assert lacking.missing == "this version of grainspec has no `method magic`"
@@ -499,7 +513,17 @@ def test_the_command_measures_and_resumes(
     assert again.code == 0, again.err
     assert "estimate: about 0 minutes" in again.err
     assert json.loads((out / "paper.json").read_text()) == content
-    assert grain(*arguments, "--method", "ours").code == 2
+    for name, reason in (
+        ("ours", "ours runs in any case: name a method to compare it with"),
+        ("Magic", "unknown method `Magic`; choose from ours, DFVEdit + our masks"),
+        ("TokenFlow", "no method `TokenFlow` here: wan does not run it: "),
+    ):
+        refused = grain(*arguments, "--method", name)
+        assert refused.code == 2
+        assert f"Invalid value for --method: {reason}" in refused.err
+    named = grain(*arguments, "--method", "DFVEdit + our masks")
+    assert named.code == 0, named.err
+    assert "wan: 1 case × 2 methods, 1 with maps\n" in named.err
 
 
 def test_the_time_that_is_left_follows_from_the_edits_that_are_made(tmp_path: Path) -> None:

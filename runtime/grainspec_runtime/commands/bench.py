@@ -86,7 +86,7 @@ class _Cases(_Choice):
     "names",
     multiple=True,
     metavar="NAME",
-    help="Run only this method; may be repeated.",
+    help="Run only this method; may be repeated. With --paper, ours runs as well.",
 )
 @click.option(
     "--steps",
@@ -158,6 +158,7 @@ def bench(
       grain bench --quick --format json
       grain bench --paper --output paper
       grain bench --paper --quick --model demo-video
+      grain bench --paper --method VideoGrain --method FateZero
       grain bench --clips my-edits --method ours --method FateZero
     """
     from grainspec_runtime.bench.clip_methods import methods_for
@@ -186,8 +187,6 @@ def bench(
             format_=format_,
         )
         return
-    if paper and names:
-        raise click.UsageError("--paper runs all methods: leave out --method")
     if paper:
         from grainspec_runtime.commands.bench_paper import QUICK, WHOLE, run_paper
 
@@ -201,6 +200,7 @@ def bench(
             model=model,
             cases=cases,
             count=count,
+            names=names,
             workers=workers,
             format_=format_,
         )

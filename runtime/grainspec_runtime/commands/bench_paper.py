@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from grainspec.cli.output import Format, counted, print_json, say
 from grainspec.whole_file import whole_file
 from grainspec_runtime.commands.columns import aligned
@@ -60,10 +62,15 @@ def run_paper(
     model: str | None,
     cases: CaseSet | None,
     count: int | None,
+    names: Sequence[str],
     workers: int,
     format_: Format,
 ) -> None:
-    """Run, print and write everything; ``base`` has the split, devices, CLIP and folder."""
+    """Run, print and write everything; ``base`` has the split, devices, CLIP and folder.
+
+    names: the methods that are run, with ours; all if there is none. Raises BadParameter for a
+    method that no model runs.
+    """
     from grainspec_runtime.bench.cost import device_name
     from grainspec_runtime.bench.paper.against import against_paper
     from grainspec_runtime.bench.paper.page import page
@@ -72,7 +79,7 @@ def run_paper(
 
     if format_ != "json":
         say("finding out which methods each model runs", err=True)
-    parts = _parts(base, QUICK if quick else WHOLE, model, cases, count)
+    parts = _parts(base, QUICK if quick else WHOLE, model, cases, count, names)
     own = (*WHOLE.models, *(part.name for part in parts), "paper.json", "index.html")
     check_writable(base.folder, own=own)
     with progress_bars(format_) as progress:
@@ -102,7 +109,12 @@ def run_paper(
 
 
 def _parts(
-    base: Job, scale: Scale, model: str | None, cases: CaseSet | None, count: int | None
+    base: Job,
+    scale: Scale,
+    model: str | None,
+    cases: CaseSet | None,
+    count: int | None,
+    names: Sequence[str],
 ) -> list[Part]:
     """What each model runs; a model that has nothing to compare ours with is left out."""
     from grainspec_runtime.bench.paper.run import make_part
@@ -113,9 +125,29 @@ def _parts(
         part = make_part(name, base, cases or own, count or number, mapped)
         if (other := REPEATS.get(name)) in parts:
             part = part.without(parts[other])
-        if len(part.chosen.methods) > 1:
-            parts[name] = part
-    return list(parts.values())
+        parts[name] = part
+    if names:
+        _refuse_unknown(names, list(parts.values()))
+        parts = {name: part.only(set(names)) for name, part in parts.items()}
+    compared = [part for part in parts.values() if len(part.chosen.methods) > 1]
+    if names and not compared:
+        message = "ours runs in any case: name a method to compare it with"
+        raise click.BadParameter(message, param_hint="--method")
+    return compared
+
+
+def _refuse_unknown(names: Sequence[str], parts: Sequence[Part]) -> None:
+    """Raise BadParameter for a method that none of the models runs, with the reason."""
+    known = list(dict.fromkeys(m.name for part in parts for m in part.chosen.methods))
+    for name in names:
+        if name in known:
+            continue
+        reasons = [f"{it.name} does not run it: {it.chosen.not_run.get(name)}" for it in parts]
+        if any(name in part.chosen.not_run for part in parts):
+            message = f"no method `{name}` here: {'; '.join(reasons)}"
+        else:
+            message = f"unknown method `{name}`; choose from {', '.join(known)}"
+        raise click.BadParameter(message, param_hint="--method")
 
 
 def _say_plan(parts: Sequence[Part], seconds: float, format_: Format) -> None:

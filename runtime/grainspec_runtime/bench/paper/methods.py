@@ -253,6 +253,18 @@ class Chosen:
         listed = [method for methods in self.tables.values() for method in methods]
         return tuple({method.name: method for method in listed}.values())
 
+    def only(self, names: Set[str]) -> Chosen:
+        """Keep the methods of these names, ours, and what a table compares its rows with."""
+        compared = {method.name for method in self.tables["comparison"]}
+        tables: dict[Table, tuple[Method, ...]] = {}
+        for table, methods in self.tables.items():
+            first, *others = methods or (None,)
+            named = [method for method in others if method.name in names]
+            own = table == "comparison" or any(method.name not in compared for method in named)
+            tables[table] = (first, *named) if first and own else ()
+        not_run = {name: reason for name, reason in self.not_run.items() if name in names}
+        return Chosen(tables, not_run)
+
     def without(self, names: Set[str], other: str) -> Chosen:
         """Compare ours only with the methods that the model ``other`` has not run already.
 

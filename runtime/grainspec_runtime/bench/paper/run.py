@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,9 +47,15 @@ class Part:
 
     def without(self, other: Part) -> Part:
         """The methods that another part does not have, and ours."""
-        chosen = self.chosen.without({m.name for m in other.chosen.methods}, other.name)
-        job = replace(self.job, methods=chosen.methods)
-        return replace(self, job=job, chosen=chosen)
+        names = {method.name for method in other.chosen.methods}
+        return self._with(self.chosen.without(names, other.name))
+
+    def only(self, names: Set[str]) -> Part:
+        """The methods of these names, and ours."""
+        return self._with(self.chosen.only(names))
+
+    def _with(self, chosen: Chosen) -> Part:
+        return replace(self, job=replace(self.job, methods=chosen.methods), chosen=chosen)
 
     @property
     def name(self) -> str:
