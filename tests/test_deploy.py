@@ -70,10 +70,11 @@ def test_the_cluster_file_is_one_of_rays() -> None:
         jsonschema.validate({**config, "wrokers": 4}, schema)
 
 
-def test_rays_launcher_accepts_the_cluster_file() -> None:
+def test_rays_launcher_accepts_the_cluster_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """What `ray up` does with the file before it reaches for a machine."""
     pytest.importorskip("ray")
     import yaml
+    from ray.autoscaler._private import commands
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     config = prepare_config(yaml.safe_load((DEPLOY / "cluster.yaml").read_text()))
@@ -82,6 +83,14 @@ def test_rays_launcher_accepts_the_cluster_file() -> None:
     assert node["max_workers"] == len(config["provider"]["worker_ips"]) == config["max_workers"]
     image = re.findall(r"-t (\S+)", (DEPLOY / "README.md").read_text())
     assert config["docker"]["image"] in image  # which the page says how to build
+    assert config["docker"]["pull_before_run"] is False  # for an image that no registry has
+    assert node["min_workers"] == node["max_workers"]  # all join at once
+    complaints: list[str] = []
+    monkeypatch.setattr(commands.cli_logger, "warning", lambda text, *_: complaints.append(text))
+    commands.warn_about_bad_start_command(config["head_start_ray_commands"])
+    assert not complaints  # the head starts the workers
+    commands.warn_about_bad_start_command(config["worker_start_ray_commands"])
+    assert complaints
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Ray's own modules
