@@ -20,7 +20,7 @@ from grainspec_runtime.bench.edit import _together
 from grainspec_runtime.bench.measure import Edited, leakage, pose, score
 from grainspec_runtime.bench.methods import METHODS, OURS
 from grainspec_runtime.bench.page import gallery
-from grainspec_runtime.bench.paper.methods import Chosen
+from grainspec_runtime.bench.paper.choose import Chosen
 from grainspec_runtime.bench.paper.run import Part, _edits_counted
 from grainspec_runtime.bench.reweighted import Reweighting, word_weights
 from grainspec_runtime.bench.run import Job, file_name, run_bench

@@ -19,21 +19,20 @@ from grainspec.model.settings.profiles import PROFILES
 from grainspec_runtime.bench.clip_cases import make_clip_case
 from grainspec_runtime.bench.methods import POSE, Method
 from grainspec_runtime.bench.own.methods import own_methods
+from grainspec_runtime.bench.paper import choose as choose_module
 from grainspec_runtime.bench.paper import maps as maps_module
-from grainspec_runtime.bench.paper import methods as paper_methods
 from grainspec_runtime.bench.paper import tables as tables_module
+from grainspec_runtime.bench.paper.ablations import SETTINGS
 from grainspec_runtime.bench.paper.against import PUBLISHED_COLUMNS, against_paper, merged
+from grainspec_runtime.bench.paper.choose import Chosen, choose
 from grainspec_runtime.bench.paper.maps import overlap
 from grainspec_runtime.bench.paper.methods import (
     IMAGE,
     OWN_GUIDANCE,
     PUBLISHED,
-    SETTINGS,
     VIDEO,
     WITH_MASKS,
     WITHOUT_POSES,
-    Chosen,
-    choose,
 )
 from grainspec_runtime.bench.paper.page import page
 from grainspec_runtime.bench.paper.run import Measured, Part, estimate
@@ -54,7 +53,7 @@ def wan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- methods -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", [paper_methods, maps_module, tables_module])
+@pytest.mark.parametrize("module", [choose_module, maps_module, tables_module])
 def test_examples_in_docstrings(module: Any) -> None:
     assert doctest.testmod(module).failed == 0
 
@@ -138,7 +137,7 @@ def test_methods_that_are_named_keep_what_their_tables_compare_them_with() -> No
 def test_a_method_that_this_version_lacks_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     lacking = Method("Magic", "", control=None, technique={"name": "magic", "regions": "off"})
     assert lacking.missing == "this version of grainspec has no `method magic`"
-    monkeypatch.setattr(paper_methods, "PUBLISHED", (lacking,))
+    monkeypatch.setattr(choose_module, "PUBLISHED", (lacking,))
     chosen = choose("demo-image", CASE, flow_matching=False)
     assert chosen.not_run["Magic"] == lacking.missing
     assert not Method("plain", "").missing
@@ -474,10 +473,10 @@ def test_the_command_measures_and_resumes(
 ) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     few = [m for m in PUBLISHED if m.name in ("TokenFlow", "DFVEdit + our masks")]
-    monkeypatch.setattr(paper_methods, "PUBLISHED", few)
-    monkeypatch.setattr(paper_methods, "VIDEO", VIDEO[:1])
-    monkeypatch.setattr(paper_methods, "OWN_GUIDANCE", ())
-    monkeypatch.setattr(paper_methods, "_modulation", lambda ours, flow_matching: ())
+    monkeypatch.setattr(choose_module, "PUBLISHED", few)
+    monkeypatch.setattr(choose_module, "VIDEO", VIDEO[:1])
+    monkeypatch.setattr(choose_module, "OWN_GUIDANCE", ())
+    monkeypatch.setattr(choose_module, "modulation", lambda ours, flow_matching: ())
     out = tmp_path / "paper"
     arguments = ("bench", "--paper", "--quick", "--model", wan, "--count", "1", "--steps", "2")
     arguments += ("--clip", "none", "-o", out)

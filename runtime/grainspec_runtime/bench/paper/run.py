@@ -24,8 +24,8 @@ from grainspec_runtime.bench.bootstrap import mean_of
 from grainspec_runtime.bench.case import CaseSet
 from grainspec_runtime.bench.clips import RenderedCase
 from grainspec_runtime.bench.edit import Bench
+from grainspec_runtime.bench.paper.choose import Chosen, choose, is_flow_matching
 from grainspec_runtime.bench.paper.maps import localised
-from grainspec_runtime.bench.paper.methods import Chosen, choose, is_flow_matching
 from grainspec_runtime.bench.run import Job, run_bench
 from grainspec_runtime.bench.summary import Result
 from grainspec_runtime.editing.editor import Editor
