@@ -17,7 +17,7 @@ from typing import Any
 
 from grainspec.diagnostics import fail
 from grainspec.limits import MAX_RECORD_BYTES
-from grainspec.regular_file import read_json
+from grainspec.regular_file import json_value, read_json
 from grainspec.remote.address import is_url, joined
 from grainspec.remote.files import get_bytes, names_in
 from grainspec.whole_file import whole_file
@@ -87,7 +87,10 @@ def _kept_remotely(
         if told.get(job.digest) == DONE:
             done.add(job.digest)
         elif (text := get_bytes(joined(runs, job.name, MANIFEST))) is not None:
-            rows.append(row_of(job, json.loads(text), Path(job.name)))
+            try:
+                rows.append(row_of(job, json_value(text), Path(job.name)))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                continue  # not a run's record: it is made again
             done.add(job.digest)
     return done, rows
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 from grainspec.cache_folder import fetched_files
 from grainspec.diagnostics import GrainError, fail
 from grainspec.limits import MAX_JSON_VALUES
-from grainspec.regular_file import require_regular
+from grainspec.regular_file import json_value, require_regular
 from grainspec.remote.address import is_url, joined, parent_of, path_of, root_of, shown
 from grainspec.remote.files import fetched_file
 
@@ -144,7 +143,10 @@ def _jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
-            value = json.loads(line)
+            try:
+                value = json_value(line.encode())
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from error
             if not isinstance(value, dict):
                 raise ValueError(f"line {number} is not a JSON object")
             yield value

@@ -134,7 +134,7 @@ def order_of(values: Mapping[str, Values], *, higher_is_better: bool, digits: in
     ``values`` are those of each method, case by case in the same order.
 
     >>> print(order_of({"a": [1.0] * 6, "b": [3.0] * 6}, higher_is_better=True))
-    b (3.00) > a (1.00): better by 2.00 (95 %: 2.00 to 2.00, 6 cases).
+    b (3.00) is better than a (1.00) by 2.00 (95 %: 2.00 to 2.00, 6 cases).
     """
     means = {name: interval(of_method) for name, of_method in values.items()}
     known = {name: it for name, it in means.items() if it is not None}
@@ -166,5 +166,5 @@ def _compared(
     low, high = sorted((sign * gap.low, sign * gap.high))
     bounds = f"95 %: {low:.{digits}f} to {high:.{digits}f}, {gap.cases} cases"
     if gap.excludes_zero and sign * gap.mean > 0:
-        return f"{pair[0]} > {pair[1]}: better by {sign * gap.mean:.{digits}f} ({bounds})."
-    return f"{pair[0]} ≈ {pair[1]}: not told apart ({bounds})."
+        return f"{pair[0]} is better than {pair[1]} by {sign * gap.mean:.{digits}f} ({bounds})."
+    return f"{pair[0]} and {pair[1]} are not told apart ({bounds})."

@@ -31,11 +31,12 @@ CROSS, NONE = f"{VIDEOGRAIN}, cross only", f"{VIDEOGRAIN}, no modulation"
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table of the paper: the key of its measure, and its values by row."""
+    """A column of a table of the paper: the key of its measure, its values by row, their unit."""
 
     table: int
     key: str
     values: Mapping[str, float]
+    unit: str = ""
 
     @property
     def lower_is_better(self) -> bool:
@@ -47,9 +48,9 @@ _METHODS = (FATEZERO, CONTROLVIDEO, TOKENFLOW, GROUND_A_VIDEO, DMT, VIDEOGRAIN)
 _ABLATION = (NONE, CROSS, VIDEOGRAIN)
 
 
-def _column(table: int, key: str, *values: float) -> Column:
+def _column(table: int, key: str, *values: float, unit: str = "") -> Column:
     rows = _ABLATION if table == 3 else _METHODS
-    return Column(table, key, dict(zip(rows, values, strict=True)))
+    return Column(table, key, dict(zip(rows, values, strict=True)), unit)
 
 
 PUBLISHED_COLUMNS: tuple[Column, ...] = (
@@ -57,15 +58,15 @@ PUBLISHED_COLUMNS: tuple[Column, ...] = (
     _column(1, "clip_t", 33.78, 34.41, 34.59, 35.09, 34.09, 36.56),
     _column(1, "warp_flow", 3.08, 4.73, 2.82, 4.43, 2.05, 1.42),
     _column(1, "q_edit", 10.96, 7.27, 12.28, 7.92, 16.63, 25.75),
-    _column(2, "total", 8.68, 4.41, 4.56, 5.81, 5.79, 3.83),
-    _column(2, "gpu", 27.35, 16.15, 17.84, 17.31, 27.88, 15.94),
-    _column(2, "ram", 144.22, 7.03, 5.35, 9.96, 8.12, 4.42),
+    _column(2, "total", 8.68, 4.41, 4.56, 5.81, 5.79, 3.83, unit="minutes"),
+    _column(2, "gpu", 27.35, 16.15, 17.84, 17.31, 27.88, 15.94, unit="GB"),
+    _column(2, "ram", 144.22, 7.03, 5.35, 9.96, 8.12, 4.42, unit="GB"),
     _column(3, "clip_f", 95.21, 96.28, 98.63),
     _column(3, "clip_t", 33.59, 36.09, 36.56),
     _column(3, "warp_flow", 3.86, 2.53, 1.42),
     _column(3, "q_edit", 8.70, 14.26, 25.75),
 )
-"""VideoGrain (2502.17258), tables 1 to 3: ``total`` in minutes, memory in GB of one A6000."""
+"""VideoGrain (2502.17258), tables 1 to 3; table 2 is of one A6000."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ def _against(column: Column, results: Sequence[Result]) -> Against:
     key, sign = column.key, -1 if column.lower_is_better else 1
     order = sorted(column.values, key=lambda name: -sign * column.values[name])
     heading = f"table {column.table}: {_HEADINGS[key]}"
-    published = f"In the paper {_chain(column.values, order)}."
+    unit = f", in {column.unit} of an A6000" if column.unit else ""
+    published = f"In the paper{unit}, the best first: {_chain(column.values, order)}."
     known = [name for name in order if is_measured(values_of(results, name, key))]
     if len(known) < 2:
         return Against(heading, published, ("Too few of its rows were run.",))
@@ -116,7 +118,7 @@ def _against(column: Column, results: Sequence[Result]) -> Against:
     here = {name: values_of(cases, name, key) for name in known}
     means = {name: mean for name in known if (mean := mean_of(here[name])) is not None}
     ours = _chain(means, sorted(means, key=lambda name: -sign * means[name]))
-    sentences = [f"Here {ours}, over {counted(len(cases), 'case')}."]
+    sentences = [f"Here, over {counted(len(cases), 'case')}: {ours}."]
     if len(cases) < LEAST_CASES:
         sentences.append("These are too few cases to be sure of any of it.")
         return Against(heading, published, tuple(sentences))
@@ -139,7 +141,7 @@ def _against(column: Column, results: Sequence[Result]) -> Against:
 
 
 def _chain(values: Mapping[str, float], order: Sequence[str]) -> str:
-    return " > ".join(f"{name} ({values[name]:.2f})" for name in order)
+    return ", ".join(f"{name} {values[name]:.2f}" for name in order)
 
 
 def _gap(gap: Interval, sign: int) -> str:
