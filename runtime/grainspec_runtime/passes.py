@@ -12,6 +12,9 @@ from grainspec.plan.method_windows import at_once, batches, hierarchy
 from grainspec.plan.windows import FrameWindow
 from grainspec_runtime.prepare import Prepared
 
+OF_FLOWS: Collection[EditingName] = ("flow_edit", "dfvedit")
+"""Methods of flow matching, which predict for the source and the target, and invert nothing."""
+
 
 def denoiser_passes(prepared: Prepared) -> int:
     """Return how many passes through the denoiser an edit takes, over all windows.
@@ -46,6 +49,14 @@ def sampling_passes(sampler: Sampler, plan: MaskPlan) -> int:
     batch, and always: a batch of one is rounded differently on some devices.
     """
     return guided_passes(sampler) if plan.noise == "flow" else 2
+
+
+def prediction_passes(prepared: Prepared) -> int:
+    """Return the most passes of a prediction in a step of the edit: two with guidance."""
+    sampler = prepared.spec.sampler
+    if prepared.process not in OF_FLOWS:
+        return sampling_passes(sampler, prepared.plan)
+    return guided_passes(sampler) if sampler.source_guidance == 1 else 2
 
 
 def _of_inversion(prepared: Prepared) -> int:

@@ -98,11 +98,14 @@ def test_every_division_is_the_whole(tmp_path: Path) -> None:
 
 
 def test_as_much_ulysses_as_the_heads_allow() -> None:
-    assert Division.of(4, [12]) == (4, 1)
-    assert Division.of(8, [12]) == (4, 2)
-    assert Division.of(5, [12]) == (1, 5)
-    assert Division.of(4, [12, 40], "ring") == (1, 4)
-    assert Division.of(8, [12, 40]) == (4, 2)
+    assert Division.of(4, [12]) == (4, 1, 1)
+    assert Division.of(8, [12]) == (4, 2, 1)
+    assert Division.of(5, [12]) == (1, 5, 1)
+    assert Division.of(4, [12, 40], "ring") == (1, 4, 1)
+    assert Division.of(8, [12, 40]) == (4, 2, 1)
+    assert Division.of(2, [12], "guidance") == (1, 1, 2)
+    assert str(Division(1, 1, 2)) == "passes of guidance"
+    assert str(Division(2, 1, 2)) == "passes of guidance, each divided by Ulysses"
     assert str(Division(4, 1)) == "Ulysses"
     assert str(Division(1, 5)) == "ring attention"
     assert str(Division(4, 2)) == "Ulysses in groups of 4, ring attention between 2 groups"

@@ -32,9 +32,12 @@ def test_predictions_are_those_of_one_process(tmp_path: Path) -> None:
     models = [Path(demo).parent / "video", tiny_wan(tmp_path / "ti2v", "ti2v")]
     changed, *lines = printed("divided.py", *models)
     assert changed > 1e-3  # the plan and its columns do something
-    of_two = [[2, "Ulysses"], [2, "ring attention"]] * len(models) * 2
+    ways = ("Ulysses", "ring attention", "passes of guidance")
+    of_two = [[2, way] for way in ways] * len(models) * 2
     of_three = [[3, "ring attention"]] * len(models) * 3  # of 4 heads, or 2
-    assert [line[:2] for line in lines] == of_two + of_three
+    ways = ("Ulysses", "Ulysses in groups of 2, ring attention between 2 groups")
+    of_eight = [[8, f"passes of guidance, each divided by {way}"] for way in ways] * 8
+    assert [line[:2] for line in lines] == of_two + of_three + of_eight
     assert max(max(line[2:]) for line in lines) < 1e-5, lines
 
 
@@ -52,8 +55,12 @@ def test_all_processes_resume_at_the_same_step(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_divided_is_refused() -> None:
-    assert division_of("wan", {12}, 4, "ulysses", is_vace=False) == (4, 1)
-    assert division_of("wan", {12}, 8, "auto", is_vace=False) == (4, 2)
+    assert division_of("wan", {12}, 4, "ulysses", is_vace=False) == (4, 1, 1)
+    assert division_of("wan", {12}, 8, "auto", is_vace=False) == (4, 2, 1)
+    assert division_of("wan", {12}, 8, "guidance", is_vace=False) == (4, 1, 2)
+    with pytest.raises(GrainError, match="3 GPUs cannot share the two passes") as refused:
+        division_of("wan", {12}, 3, "guidance", is_vace=False)
+    assert refused.value.diagnostics[0].code == "G748"
     with pytest.raises(GrainError, match="12 attention heads, which 8 GPUs cannot") as refused:
         division_of("wan", {12}, 8, "ulysses", is_vace=False)
     assert refused.value.diagnostics[0].code == "G748"
@@ -77,11 +84,33 @@ def test_a_word_mask_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("settings", "passes"),
+    [
+        ("guidance 1 source_guidance 1", 1),
+        ("guidance 1 source_guidance 2", 2),
+        ("guidance 2 source_guidance 1", 2),
+        ("guidance 1 process invert_and_sample", 1),
+        ("guidance 3 process invert_and_sample", 2),
+    ],
+)
+def test_there_has_to_be_guidance_to_divide(tmp_path: Path, settings: str, passes: int) -> None:
+    model = tiny_wan(tmp_path / "tiny")
+    ClipFolder(tmp_path, frames=5, size=(64, 64))
+    text = (
+        f'grain 1 video "clip" model "{model}" source "a man" target "a robot" region left = all '
+    )
+    prepared = prepare(parse(f'{text} edit left -> "robot" sampler {{ {settings} }}'), tmp_path)
+    with pytest.raises(GrainError, match="no guidance") if passes == 1 else nullcontext():
+        check_divided([prepared], 2, "guidance")
+    assert check_divided([prepared], 2) == []
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
         (("--study",), "`--gpus` does not work with `--study`"),
         (("--compile",), "`--gpus` does not work with `--compile`"),
-        (("--parallel", "both"), "'both' is not one of 'auto', 'ulysses', 'ring'"),
+        (("--parallel", "both"), "'both' is not one of 'auto', 'ulysses', 'ring', 'guidance'"),
         (("--parallel", "ring"), "`--parallel ring`"),  # G748
     ],
 )

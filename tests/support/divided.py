@@ -1,10 +1,11 @@
-"""A program that compares a network's predictions in 2 and 3 processes with those of one.
+"""A program that compares a network's predictions in 2, 3 and 8 processes with those of one.
 
     python divided.py MODEL…
 
 Prints a line of JSON for each process, model and way to divide the clip: how it is divided, and the
-largest relative differences without modulation, with it, and with a pull along columns. First comes
-a line with the least of what modulation, and columns, change in one process.
+largest relative differences without modulation, with it, with a pull along columns, and of a
+prediction of one pass. First comes a line with the least of what modulation, and columns, change in
+one process.
 """
 
 from __future__ import annotations
@@ -28,11 +29,15 @@ from grainspec_runtime.models.options import LoadOptions, Parallel
 
 CALLS = (("", 3, 300.0), ("", 0, 900.0), ("columns 0.7", 0, 900.0))
 """Settings, step and timestep; the step 3 of 4 is plain."""
-WAYS: dict[int, tuple[Parallel, ...]] = {2: ("auto", "ring"), 3: ("auto",)}
+WAYS: dict[int, tuple[Parallel, ...]] = {
+    2: ("auto", "ring", "guidance"),
+    3: ("auto",),
+    8: ("guidance",),
+}
 
 
 class Call(NamedTuple):
-    """A prediction of both passes."""
+    """A prediction of both passes, or of one."""
 
     plan: MaskPlan
     prompts: tuple[Any, ...]
@@ -43,7 +48,8 @@ class Call(NamedTuple):
         plan, frames = self.plan, range(len(self.plan.groups))
         channels, grid = checkpoint.pipe.vae.config.z_dim, plan.edited_FHW.shape[1:]
         generator = torch.Generator().manual_seed(1)
-        latents = torch.randn(len(frames), channels, *grid, generator=generator).repeat(2, 1, 1, 1)
+        latents = torch.randn(len(frames), channels, *grid, generator=generator)
+        latents = latents.repeat(len(self.prompts), 1, 1, 1)
         checkpoint._inputs.begin(None)
         attention = checkpoint.attention(len(frames), plan.attention, plan=plan)
         with torch.no_grad(), checkpoint.installed(attention):
@@ -72,6 +78,8 @@ def calls_of(model: Path) -> list[tuple[Call, Tensor]]:
         prompts = (checkpoint.encode_prompt("trees"), checkpoint.encode_target(plan))
         call = Call(plan, prompts, step, timestep)
         calls.append((call, call.predicted(checkpoint)))
+    alone = call._replace(prompts=call.prompts[1:])
+    calls.append((alone, alone.predicted(checkpoint)))
     return calls
 
 
@@ -91,7 +99,7 @@ def main() -> None:
     changes = [
         float((first - second).abs().max())
         for calls in cases.values()
-        for (_, first), (_, second) in pairwise(calls)
+        for (_, first), (_, second) in pairwise(calls[: len(CALLS)])
     ]
     print(json.dumps(min(changes)))
     gc.freeze()

@@ -21,7 +21,8 @@ from grainspec.plan.save import load_plan
 from grainspec_runtime.modulation.clip import ClipAttention
 from grainspec_runtime.modulation.divided import DividedAttention
 from grainspec_runtime.modulation.layers import AttentionLayer
-from grainspec_runtime.modulation.part import Division, Part
+from grainspec_runtime.modulation.part import Division
+from grainspec_runtime.modulation.parts import Parts
 
 HEADS, WIDTH = 4, 8
 OWN, TEXT = AttentionLayer("a", 0, "self", 0), AttentionLayer("b", 0, "cross", 0)
@@ -61,12 +62,13 @@ def differences(plans: list[MaskPlan], expected: list[list[Tensor]]) -> list[lis
             ranks = torch.distributed.get_world_size()
             if ranks % ulysses:
                 continue
-            part = Part(Division(ulysses, ranks // ulysses))
+            parts = Parts(Division(ulysses, ranks // ulysses), {HEADS})
+            part = parts.now
             part.tokens = qkv.shape[3]
             q, k, v = (part.of(it, 2) for it in qkv)
             line = [float(ranks), float(ulysses)]
             for (layer, step), out in zip(CALLS, outs, strict=True):
-                divided = DividedAttention(begun(plan, step), part)
+                divided = DividedAttention(begun(plan, step), parts)
                 if layer is OWN:
                     own = divided.self_attention(layer, q, k, v)
                 else:

@@ -93,9 +93,9 @@ from grainspec_runtime.tracking.bake import TrackOptions
 @click.option(
     "--parallel",
     type=click.Choice(get_args(Parallel)),
-    help="What self-attention of video transformers is divided by with --gpus: heads (ulysses), "
-    "keys (ring), or heads as far as their number allows, and for the rest keys (auto, the "
-    "default).",
+    help="What --gpus divides in video transformers: the heads of self-attention (ulysses), its "
+    "keys (ring), heads as far as their number allows, and for the rest keys (auto, the default), "
+    "or first the two passes of guidance, and each of them as by auto (guidance).",
 )
 @set_option
 @stdin_option

@@ -8,7 +8,7 @@ from grainspec.diagnostics import Diagnostic, fail
 from grainspec.model.spec import Context
 from grainspec.plan.windows import frame_windows
 from grainspec_runtime.models.options import Parallel
-from grainspec_runtime.passes import divided_windows
+from grainspec_runtime.passes import divided_windows, prediction_passes
 from grainspec_runtime.prepare import Prepared
 
 
@@ -17,19 +17,22 @@ def check_divided(
 ) -> list[Diagnostic]:
     """Check that GPUs can share every edit of a model's clip; return warnings (G754).
 
-    ``how`` is what self-attention is divided by. Raises GrainError. Where latent tokens are
-    divided: G749 for a method that needs all of them; whether a transformer has the heads for
-    ``how``, it checks when it is loaded. Where windows are: G748 unless ``how`` is ``auto``, and
-    G753 for too few windows, or a method that does more in a step than predict for them.
+    ``how`` is what is divided. Raises GrainError. Where latent tokens are divided: G749 for a
+    method that needs all of them, and G748 for the passes of ``guidance`` without guidance; whether
+    a transformer has the heads for ``how``, it checks when it is loaded. Where windows are: G748
+    unless ``how`` is ``auto``, and G753 for too few windows, or a method that does more in a step
+    than predict for them.
     """
     family = prepared[0].model.family
     if family.divides == "tokens":
         for one in prepared:
             _check_tokens(one)
+            if how == "guidance":
+                _check_guidance(one)
         return []
     if how != "auto":
-        message = f"`--parallel {how}` divides the self-attention of video transformers; with "
-        message += f"{family.name}, `--gpus` divides windows"
+        message = f"`--parallel {how}` is for video transformers; with {family.name}, `--gpus` "
+        message += "divides windows"
         raise fail("G748", message, "Remove `--parallel`.", prepared[0].spec.span_of("model"))
     return [finding for one in prepared for finding in _check_windows(one, gpus)]
 
@@ -41,6 +44,13 @@ def _check_tokens(prepared: Prepared) -> None:
         message += "which `--gpus` divides"
         cure = "Write `word_mask 0%` in `method dfvedit`, or remove `--gpus`."
         raise fail("G749", message, cure, method.span)
+
+
+def _check_guidance(prepared: Prepared) -> None:
+    if prediction_passes(prepared) == 1:
+        message = "the edit has no guidance, whose two passes `--parallel guidance` divides"
+        span = prepared.spec.sampler.span
+        raise fail("G748", message, "Remove `--parallel guidance`.", span)
 
 
 def _check_windows(prepared: Prepared, gpus: int) -> Iterator[Diagnostic]:

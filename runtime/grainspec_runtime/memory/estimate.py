@@ -7,12 +7,12 @@ and the data of the whole clip. On a CPU, kernels need several times as much for
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.settings.method import SOURCE_MAPS, EditingName
+from grainspec.model.settings.method import SOURCE_MAPS
 from grainspec_runtime.backbones.family import MemoryEstimates
 from grainspec_runtime.device import best_device, gpu_memory, main_memory, may_have_gpu
 from grainspec_runtime.memory.savings import (
@@ -25,7 +25,7 @@ from grainspec_runtime.memory.savings import (
 )
 from grainspec_runtime.memory.stages import largest_stage
 from grainspec_runtime.models.options import LoadOptions
-from grainspec_runtime.passes import guided_passes, sampling_passes
+from grainspec_runtime.passes import OF_FLOWS, prediction_passes
 from grainspec_runtime.prepare import Prepared
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ _PROCESS = 500_000_000
 """Main memory of Python with torch, diffusers and transformers."""
 _OF_FLOW_EDIT = {"latents": 8}
 """Source, edit, both at a noise level, noise, two velocities and their mean difference."""
-_OF_FLOWS: Collection[EditingName] = ("flow_edit", "dfvedit")
-"""Processes and methods without an inversion."""
 _DECODED_FRAMES = 64
 """Frames that are held in float32 at once."""
 
@@ -139,7 +137,7 @@ def _cure(prepared: Prepared, loading: LoadOptions, needs: Needs, *, on_device: 
         if is_vae:
             savings = of_vae(plan, memory, loading)
         else:
-            savings = of_denoiser(plan, memory, spec.context, passes=_passes(prepared))
+            savings = of_denoiser(plan, memory, spec.context, passes=prediction_passes(prepared))
             if spec.inject:
                 savings.append(of_injection(plan, memory, spec.inject, spec.context))
         stage = "vae" if is_vae else "denoiser"
@@ -148,19 +146,12 @@ def _cure(prepared: Prepared, loading: LoadOptions, needs: Needs, *, on_device: 
         if on_device:
             savings += of_weights(memory, loading, of_vae=is_vae, full=itemsize == 4)
         return savings_text(savings)
-    steps = "" if prepared.process in _OF_FLOWS else ", fewer `steps`"
+    steps = "" if prepared.process in OF_FLOWS else ", fewer `steps`"
     return f"Use fewer frames{steps} or a smaller `size`."
 
 
 def _estimates(prepared: Prepared, itemsize: int) -> MemoryEstimates:
     return prepared.model.family.memory(prepared.model.folder, itemsize=itemsize)
-
-
-def _passes(prepared: Prepared) -> int:
-    sampler = prepared.spec.sampler
-    if prepared.process not in _OF_FLOWS:
-        return sampling_passes(sampler, prepared.plan)
-    return guided_passes(sampler) if sampler.source_guidance == 1 else 2
 
 
 def _activations(
@@ -170,7 +161,7 @@ def _activations(
     spec, plan = prepared.spec, prepared.plan
     size = {"height": plan.height, "width": plan.width}
     frames = max(len(window.frames) for window in prepared.windows)
-    passes = _passes(prepared)
+    passes = prediction_passes(prepared)
     per_frame = memory.denoiser_frame(passes=passes, **size)
     per_frame += len(spec.controls) * memory.control_frame(passes=passes, **size)
     if spec.inject:
@@ -192,7 +183,7 @@ def _data(prepared: Prepared, memory: MemoryEstimates) -> dict[str, int]:
     latents = len(plan.groups) * memory.latent_frame(height=plan.height, width=plan.width)
     pictures = 3 * frames * pixels * (2 + len(spec.controls))
     pictures += 3 * 4 * pixels * min(frames, _DECODED_FRAMES)
-    inverts = prepared.process not in _OF_FLOWS
+    inverts = prepared.process not in OF_FLOWS
     kept = {"latents of the inversion": spec.sampler.steps + 1} if inverts else _OF_FLOW_EDIT
     return {
         "frames": pictures,

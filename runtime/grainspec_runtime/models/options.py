@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 Offload = Literal["model", "group", "sequential"]
-Parallel = Literal["auto", "ulysses", "ring"]
+Parallel = Literal["auto", "ulysses", "ring", "guidance"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,8 @@ class LoadOptions:
     (:mod:`grainspec_runtime.ranks`), and only ``auto`` is allowed. With a video transformer, each
     has a part of the tokens (:mod:`grainspec_runtime.modulation.part`): self-attention is divided
     by its heads (``ulysses``), by its keys (``ring``), or by heads as far as their number allows,
-    and for the rest by keys (``auto``).
+    and for the rest by keys (``auto``); or half of them run the unconditional pass of guidance and
+    half the conditional one, each divided as by ``auto`` (``guidance``).
     loras: LoRAs, which are fused into the weights. embeddings: textual inversions.
     """
 
@@ -52,7 +53,7 @@ class LoadOptions:
         if self.parallel and (self.offload or self.compile):
             raise ValueError("`parallel` cannot be combined with `offload` or `compile`")
         if self.parallel not in (None, *get_args(Parallel)):
-            known = "`auto`, `ulysses` or `ring`"
+            known = "`auto`, `ulysses`, `ring` or `guidance`"
             raise ValueError(f"unknown `parallel` `{self.parallel}`: use {known}")
         if self.offload not in (None, *get_args(Offload)):
             known = "`model`, `group` or `sequential`"

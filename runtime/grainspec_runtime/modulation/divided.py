@@ -23,16 +23,22 @@ from torch import Tensor
 from grainspec_runtime.modulation.clip import ClipAttention
 from grainspec_runtime.modulation.layers import AttentionLayer
 from grainspec_runtime.modulation.part import Part, padded
+from grainspec_runtime.modulation.parts import Parts
 
 
 class DividedAttention:
-    """The attention of a part of the tokens; ``whole`` is that of the clip. An ``Attention``.
+    """The attention of parts of the tokens; ``whole`` is that of the clip. An ``Attention``.
 
     Self-attention is always computed here: a processor of its own would see this part alone.
     """
 
-    def __init__(self, whole: ClipAttention, part: Part) -> None:
-        self.whole, self.part = whole, part
+    def __init__(self, whole: ClipAttention, parts: Parts) -> None:
+        self.whole, self._parts = whole, parts
+
+    @property
+    def part(self) -> Part:
+        """The part of the prediction that is made."""
+        return self._parts.now
 
     @property
     def frames(self) -> int:

@@ -30,24 +30,37 @@ from grainspec_runtime.ranks import exchanging
 
 
 class Division(NamedTuple):
-    """How processes share self-attention: ``ulysses`` share the heads, ``ring`` the keys."""
+    """How processes share a prediction: ``ulysses`` share the heads, ``ring`` the keys.
+
+    passes: 2 if half of the processes run the unconditional pass of guidance, and the other half
+    the conditional one (:mod:`.parts`); ``ulysses`` and ``ring`` are then those of a half.
+    """
 
     ulysses: int
     ring: int
+    passes: int = 1
 
     @classmethod
     def of(cls, processes: int, heads: Collection[int], how: Parallel = "auto") -> Division:
         """Return it for networks of so many heads: as much Ulysses as they allow, or none of it.
 
-        >>> Division.of(4, [12]), Division.of(8, [12]), Division.of(5, [12])
-        (Division(ulysses=4, ring=1), Division(ulysses=4, ring=2), Division(ulysses=1, ring=5))
-        >>> Division.of(4, [12], "ring")
-        Division(ulysses=1, ring=4)
+        The number of processes has to be even to divide the passes of ``guidance``.
+
+        >>> Division.of(4, [12]), Division.of(5, [12])
+        (Division(ulysses=4, ring=1, passes=1), Division(ulysses=1, ring=5, passes=1))
+        >>> Division.of(4, [12], "ring"), Division.of(8, [12], "guidance")
+        (Division(ulysses=1, ring=4, passes=1), Division(ulysses=4, ring=1, passes=2))
         """
+        if how == "guidance":
+            return cls.of(processes // 2, heads)._replace(passes=2)
         ulysses = 1 if how == "ring" else math.gcd(processes, *heads)
         return cls(ulysses, processes // ulysses)
 
     def __str__(self) -> str:
+        if self.passes > 1:
+            inner = self._replace(passes=1)
+            alone = self.ulysses == self.ring == 1
+            return "passes of guidance" + ("" if alone else f", each divided by {inner}")
         if self.ring == 1:
             return "Ulysses"
         if self.ulysses == 1:
@@ -66,15 +79,17 @@ class KeySlice(NamedTuple):
 class Part:
     """A process's part of the tokens of a clip, whose number the network tells in every call.
 
-    The processes are those of torch.distributed; all of them have to make it. Its exchanges raise
-    GrainError (G755) if another process has ended.
+    The processes are those of torch.distributed, or ``sharing`` of them, if it is given: a group of
+    consecutive ones, whose number all groups have. All processes have to make it. Its exchanges
+    raise GrainError (G755) if another process has ended.
     """
 
-    def __init__(self, division: Division) -> None:
+    def __init__(self, division: Division, sharing: Any = None) -> None:
         self.division = division
-        self.rank, self.ranks = dist.get_rank(), dist.get_world_size()
+        self.rank, self.ranks = dist.get_rank(sharing), dist.get_world_size(sharing)
         self.tokens = 0
-        self._group: Any = None  # all processes
+        self._first = dist.get_rank() - self.rank
+        self._all = self._group = sharing  # None: all processes
         if 1 < division.ulysses < self.ranks:
             self._group, _ = dist.new_subgroups(division.ulysses)
 
@@ -102,7 +117,7 @@ class Part:
         """Return the whole of a tensor whose parts ``[…, n, …]`` are in the processes."""
         parts = [part.new_empty(part.shape) for _ in range(self.ranks)]
         with exchanging():
-            dist.all_gather(parts, part.contiguous())
+            dist.all_gather(parts, part.contiguous(), group=self._all)
         return torch.cat(parts, dim=dim).narrow(dim, 0, self.tokens)
 
     def heads_divided(self, *parts_PHnd: Tensor) -> Tensor:
@@ -144,7 +159,7 @@ class Part:
         """Return the first process's tensor: rounding must not make the processes drift apart."""
         shared = tensor.clone(memory_format=torch.contiguous_format)
         with exchanging():
-            dist.broadcast(shared, 0)
+            dist.broadcast(shared, self._first, group=self._all)
         return shared
 
     @property
@@ -172,9 +187,10 @@ class Part:
     def _pass_on(self, held: Tensor, free: Tensor) -> list[dist.Work]:
         """Begin to send ``held`` to the next group, and to receive the one before's in ``free``."""
         step = self.division.ulysses
+        after, before = ((self.rank + by) % self.ranks + self._first for by in (step, -step))
         transfers = [
-            dist.P2POp(dist.isend, held, (self.rank + step) % self.ranks),
-            dist.P2POp(dist.irecv, free, (self.rank - step) % self.ranks),
+            dist.P2POp(dist.isend, held, after, group=self._all),
+            dist.P2POp(dist.irecv, free, before, group=self._all),
         ]
         with exchanging():
             return dist.batch_isend_irecv(transfers)

@@ -38,7 +38,8 @@ from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.modulation.clip import ClipAttention
 from grainspec_runtime.modulation.divided import DividedAttention
 from grainspec_runtime.modulation.layers import Attention, AttentionRecorder, CrossAttentionRule
-from grainspec_runtime.modulation.part import Division, Part
+from grainspec_runtime.modulation.part import Division
+from grainspec_runtime.modulation.parts import Parts
 from grainspec_runtime.schedules.flow_matching import FlowSchedule
 
 _INPUTS = {"WanVACEPipeline": VaceInputs, "WanImageToVideoPipeline": ImageInputs}
@@ -67,7 +68,7 @@ class Wan:
         using: Using,
         memory: WanMemory,
         findings: Sequence[Diagnostic] = (),
-        part: Part | None = None,
+        shared: Parts | None = None,
     ) -> None:
         self.name, self.folder = name, folder
         self.pipe = pipe
@@ -78,7 +79,7 @@ class Wan:
         self.experts = Experts(pipe, changed=pipe.maybe_free_model_hooks)
         self._inputs = _INPUTS.get(type(pipe).__name__, TextInputs)(pipe, device, dtype, using)
         self._using = using
-        self._part = part
+        self._shared = shared
         self._attention: Attention | None = None
 
     @property
@@ -89,7 +90,7 @@ class Wan:
     @property
     def division(self) -> Division | None:
         """How its processes share self-attention; None if there is one."""
-        return None if self._part is None else self._part.division
+        return None if self._shared is None else self._shared.division
 
     @property
     def schedule(self) -> FlowSchedule:
@@ -156,11 +157,14 @@ class Wan:
     ) -> Tensor:
         """Run the expert for ``t``, one pass at a time: float32 ``[P * F, c, h, w]``."""
         self.text.release()
-        if self._part is not None:
-            x_PFchw = self._part.same(x_PFchw)
+        own = range(len(conditioning))
+        if self._shared is not None:
+            x_PFchw = self._shared.same(x_PFchw)
+            own = self._shared.begin(len(conditioning))
         network = self.experts.at(float(t))
         velocities = []
-        for index, prompt in enumerate(conditioning):
+        for index in own:
+            prompt = conditioning[index]
             latents = clips.clip_layout(x_PFchw[index * len(frames) :][: len(frames)])
             inputs = self._inputs.of(latents, t, frames, controls, step=step, steps=steps)
             if self._attention is not None:
@@ -171,7 +175,8 @@ class Wan:
                 ]
             velocity = self._inputs.velocity(velocity.float(), latents, t, frames)
             velocities.append(clips.frame_layout(velocity))
-        return torch.cat(velocities)
+        found = torch.cat(velocities)
+        return found if self._shared is None else self._shared.exchanged(found)
 
     def guidance_at(self, sampler: Sampler, t: float) -> float:
         """Return the scale of guidance of the expert for a timestep."""
@@ -197,7 +202,7 @@ class Wan:
             cross_rule=cross_rule,
             recorder=recorder,
         )
-        return whole if self._part is None else DividedAttention(whole, self._part)
+        return whole if self._shared is None else DividedAttention(whole, self._shared)
 
     @contextmanager
     def installed(self, attention: Attention) -> Iterator[None]:
@@ -205,9 +210,9 @@ class Wan:
         before, self._attention = self._attention, attention
         try:
             with ExitStack() as stack:
-                if self._part is not None:
+                if self._shared is not None:
                     for network in self.experts.networks:
-                        stack.enter_context(divided(network, self._part))
+                        stack.enter_context(divided(network, self._shared))
                 stack.enter_context(installed(self.experts.networks, attention))
                 yield
         finally:

@@ -23,7 +23,7 @@ from grainspec_runtime.backbones.families.wan.prompts import TextEncoder
 from grainspec_runtime.device import best_device
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.options import LoadOptions, Parallel
-from grainspec_runtime.modulation.part import Part
+from grainspec_runtime.modulation.parts import Parts
 
 _PIPELINES = {
     "WanPipeline": "WanPipeline",
@@ -61,7 +61,7 @@ def load(
     if dtype is None:
         dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     parts = list(parts)
-    part = _part(model, parts, options.parallel) if options.parallel else None
+    shared = _shared(model, parts, options.parallel) if options.parallel else None
     read = partial(_component, model, dtype)
     loaded = {name: read(name) for name in [*parts, "scheduler"] if name != _TEXT}
     pipe = _assembled(model, loaded)
@@ -101,17 +101,17 @@ def load(
             read_configs(model, parts), {**sizes, _TEXT: text.size}, itemsize=dtype.itemsize
         ),
         findings=tuple(findings),
-        part=part,
+        shared=shared,
     )
 
 
-def _part(model: ModelFolder, parts: list[str], how: Parallel) -> Part:
-    """Return this process's part of clips; raises GrainError (G748) if they cannot be divided."""
+def _shared(model: ModelFolder, parts: list[str], how: Parallel) -> Parts:
+    """Return this process's parts of clips; raises GrainError (G748) if they cannot be divided."""
     configs = read_configs(model, parts).experts.values()
     heads = {int(setting_of(config, "num_attention_heads")) for config in configs}
     is_vace = any("vace_layers" in config for config in configs)
     division = division_of(model.name, heads, dist.get_world_size(), how, is_vace=is_vace)
-    return Part(division)
+    return Parts(division, heads)
 
 
 def _component(model: ModelFolder, dtype: torch.dtype, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Divide a Wan transformer's tokens between processes; :mod:`grainspec_runtime.modulation.part`.
+"""Divide a Wan transformer's passes between processes; :mod:`grainspec_runtime.modulation.parts`.
 
 Each process runs the whole network on a part of the clip's latent tokens. All that a block computes
 for a token by itself (norms, projections, feed-forward) needs nothing of the others; its attention
@@ -15,7 +15,8 @@ from torch import Tensor
 
 from grainspec.diagnostics import fail
 from grainspec_runtime.models.options import Parallel
-from grainspec_runtime.modulation.part import Division, Part
+from grainspec_runtime.modulation.part import Division
+from grainspec_runtime.modulation.parts import Parts
 
 
 def division_of(
@@ -23,11 +24,14 @@ def division_of(
 ) -> Division:
     """Return how processes share the attention of transformers with so many heads.
 
-    Raises GrainError (G748) if their tokens cannot be divided, or not by Ulysses alone.
+    Raises GrainError (G748) if their tokens cannot be divided, or not in the way ``how``.
     """
     if is_vace:
         message = f"{model} has control blocks (VACE), whose tokens are not divided"
         raise fail("G748", message, "Run it without `--gpus`.")
+    if how == "guidance" and processes % 2:
+        message = f"{processes} GPUs cannot share the two passes of guidance evenly"
+        raise fail("G748", message, "Remove `--parallel guidance`, or write an even `--gpus`.")
     division = Division.of(processes, heads, how)
     if how == "ulysses" and division.ring > 1:
         number = " and ".join(map(str, sorted(heads)))
@@ -40,28 +44,28 @@ def division_of(
 
 
 @contextmanager
-def divided(transformer: Any, part: Part) -> Iterator[None]:
+def divided(transformer: Any, parts: Parts) -> Iterator[None]:
     """Divide a transformer's tokens between the processes of a group inside the block.
 
-    Each process calls it with the same input, and gets the whole output. The tokens are divided
-    before the first block and gathered after the last one.
+    Those that share a pass call it with the same input, and get the whole output. The tokens are
+    divided before the first block and gathered after the last one.
     """
 
     def rope(module: Any, args: Any, rotary: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        part.tokens = rotary[0].shape[1]
-        return tuple(part.of(it) for it in rotary)
+        parts.now.tokens = rotary[0].shape[1]
+        return tuple(parts.now.of(it) for it in rotary)
 
     def first(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (part.of(args[0]), *args[1:])
+        return (parts.now.of(args[0]), *args[1:])
 
     def timesteps(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
         hidden, words, embedding, *rest = args
         if embedding.ndim == 4:  # one for each token, as in TI2V-5B
-            embedding = part.of(embedding)
+            embedding = parts.now.of(embedding)
         return (hidden, words, embedding, *rest)
 
     def last(module: Any, args: Any, hidden: Tensor) -> Tensor:
-        return part.gathered(hidden)
+        return parts.now.gathered(hidden)
 
     with ExitStack() as stack:
         hooks = [
