@@ -222,9 +222,9 @@ def _spec_text(folder: Path) -> str:
 
 
 def _division(value: object) -> str:
-    """Format how processes shared a clip: ``ulysses 4, ring 2``."""
-    items = value.items() if isinstance(value, dict) else ()
-    return ", ".join(f"{name} {_text(number)}" for name, number in items)
+    """Format how processes shared a clip: ``passes 2, ulysses 4``, without what was not divided."""
+    items = reversed(value.items()) if isinstance(value, dict) else ()
+    return ", ".join(f"{name} {_text(number)}" for name, number in items if number != 1)
 
 
 def _text(value: object) -> str:
