@@ -1,10 +1,11 @@
 """Measure one clip on one GPU, and divided between several; `several_gpus.py` runs this.
 
-Forward passes of a transformer of Wan 2.1 1.3B's size with random weights in bfloat16
-(float32 on a CPU), 81 frames of 832 x 480, without and with modulation: on one GPU, and with its
-tokens divided between all of them, by Ulysses as far as the heads allow (`auto`) and by ring
-attention alone (`ring`). Says how far the outputs are apart, relative to the largest value and in
-the norm, and the most memory that torch had allocated on a GPU during the passes, with weights.
+Predictions with guidance, which have two passes each, by a transformer of Wan 2.1 1.3B's size with
+random weights in bfloat16 (float32 on a CPU), 81 frames of 832 x 480, without and with modulation:
+on one GPU, and divided between all of them, by Ulysses as far as the heads allow (`auto`), by ring
+attention alone (`ring`), and by passes first (`guidance`). Says how far the outputs are apart,
+relative to the largest value and in the norm, and the most memory that torch had allocated on a GPU
+during the passes, with weights.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from grainspec.regions.layout import Layout
 from grainspec_runtime.backbones.registry import describe, load_checkpoint
 from grainspec_runtime.models.options import LoadOptions, Parallel
 
-WAYS: tuple[Parallel, ...] = ("auto", "ring")
+WAYS: tuple[Parallel, ...] = ("auto", "ring", "guidance")
 
 
 def device_of(rank: int, arguments: argparse.Namespace) -> str:
@@ -56,7 +57,7 @@ def plan_of(folder: Path, arguments: argparse.Namespace) -> MaskPlan:
 
 
 class Passes(NamedTuple):
-    """A prediction, the seconds of a pass, and the most bytes allocated on the GPU, 0 on a CPU."""
+    """A prediction, its seconds, and the most bytes allocated on the GPU, 0 on a CPU."""
 
     out: torch.Tensor
     seconds: float
@@ -65,12 +66,13 @@ class Passes(NamedTuple):
 
 @torch.no_grad()
 def passes_of(checkpoint: Any, plan: MaskPlan, used: bool, arguments: argparse.Namespace) -> Passes:
-    """Run and time conditional passes, with the plan or without."""
+    """Run and time predictions with guidance, with the plan or without."""
     width, height = (int(side) // 8 for side in arguments.size.split("x"))
     frames = len(plan.groups)
     generator = torch.Generator().manual_seed(0)
     latents = torch.randn(frames, 16, height, width, generator=generator).to(checkpoint.device)
-    words = (checkpoint.encode_prompt(wan_cost.TARGET),)
+    latents = torch.cat([latents, latents])
+    words = tuple(checkpoint.encode_prompt(text) for text in ("", wan_cost.TARGET))
     attention = checkpoint.attention(frames, None, plan=plan if used else None)
     on_gpu = checkpoint.device.type == "cuda"
     timestep = torch.tensor(900.0, device=checkpoint.device)
@@ -92,7 +94,7 @@ def passes_of(checkpoint: Any, plan: MaskPlan, used: bool, arguments: argparse.N
 def both_of(
     folder: Path, plan: MaskPlan, arguments: argparse.Namespace, options: LoadOptions
 ) -> tuple[str, dict[str, Passes]]:
-    """Load the model, and run passes without and with modulation; say how they are divided."""
+    """Load the model, and predict without and with modulation; say how they are divided."""
     checkpoint: Any = load_checkpoint(str(folder), Path(), options)
     found = {
         name: passes_of(checkpoint, plan, used, arguments)
@@ -104,7 +106,7 @@ def both_of(
 def divide_clip(
     rank: int, folder: Path, port: int, arguments: argparse.Namespace, took: Any
 ) -> None:
-    """Measure one clip, divided in two ways and, in the first process, whole."""
+    """Measure one clip, divided in every way and, in the first process, whole."""
     device = device_of(rank, arguments)
     backend = "gloo" if device == "cpu" else "nccl"
     address = f"tcp://127.0.0.1:{port}"
@@ -139,13 +141,13 @@ def divide_clip(
 
 
 def cost_of(passes: Passes) -> dict[str, Any]:
-    """Return seconds of a pass, and the peak memory of a GPU."""
+    """Return seconds of a prediction, and the peak memory of a GPU."""
     memory = {"peak GiB of a GPU": round(passes.peak / 2**30, 3)} if passes.peak else {}
-    return {"seconds of a pass": round(passes.seconds, 4), **memory}
+    return {"seconds of a prediction": round(passes.seconds, 4), **memory}
 
 
 def compared(part: Passes, whole: Passes) -> dict[str, float]:
-    """Compare a divided pass with that of one GPU."""
+    """Compare a divided prediction with that of one GPU."""
     apart = (part.out - whole.out).float()
     return {
         "times as fast": round(whole.seconds / part.seconds, 3),

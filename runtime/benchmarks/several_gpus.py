@@ -2,7 +2,7 @@
 
     python runtime/benchmarks/several_gpus.py --gpus 4 --json several.json
     python runtime/benchmarks/several_gpus.py --gpus 4 --only clip --frames 81 --size 832x480
-    python runtime/benchmarks/several_gpus.py --gpus 4 --only windows
+    python runtime/benchmarks/several_gpus.py --gpus 4 --only flow
     python runtime/benchmarks/several_gpus.py --gpus 2 --device cpu --tiny    # tries the program
 
 *edits*: 16 clips with 4 edits each, of Stable Diffusion 1.5's size with random weights (`--tiny`:
@@ -11,11 +11,11 @@ prepares, inverts, edits and saves as `grain run` does; then the same in one pro
 or, with `--clips-alone 4`, for some: edits a second are compared. Time counts from the moment when
 all models are loaded. Needs no Ray: `grain batch` does the same on a cluster.
 
-*clip*: one clip of a video transformer on one GPU, and with its latent tokens divided between all
-of them; see `divided_clip.py`.
+*clip*: predictions of a video transformer for one clip on one GPU, and divided between all of them;
+see `divided_clip.py`.
 
-*windows*: an edit of one long clip by a UNet, with its windows on one GPU, and divided between all
-of them; see `divided_windows.py`.
+*windows*, *flow*: a whole edit of one clip on one GPU, and divided between all of them, by a UNet
+in windows, and by a video transformer; see `divided_edit.py`.
 
 Results are written after each part, and after the first half of *edits*: one GPU needs minutes.
 """
@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import divided_clip
-import divided_windows
+import divided_edit
 import edit_cost
 import numpy as np
 import torch.multiprocessing as mp
@@ -151,7 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--gpus", type=int, default=4)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--only", choices=("edits", "clip", "windows"))
+    parser.add_argument("--only", choices=("edits", "clip", "windows", "flow"))
     parser.add_argument("--tiny", action="store_true", help="small models, to try the program")
     parser.add_argument("--clips", type=int, default=CLIPS, help="of 4 edits each")
     parser.add_argument("--clips-alone", type=int, help="on one GPU (default: as on all)")
@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="for models and clips (default: temporary)")
     parser.add_argument("--json", type=Path)
-    divided_windows.add_options(parser)
+    divided_edit.add_options(parser)
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
 
@@ -188,9 +188,10 @@ def main() -> None:
         if arguments.only in (None, "clip"):
             results["clip"] = divided_clip.time_clip(root / "wan", arguments)
             save()
-        if arguments.only in (None, "windows"):
-            results["windows"] = divided_windows.time_windows(root / "windows", arguments)
-            save()
+        for kind in divided_edit.WAYS:
+            if arguments.only in (None, kind):
+                results[kind] = divided_edit.time_edit(kind, root / kind, arguments)
+                save()
 
 
 if __name__ == "__main__":
