@@ -326,6 +326,44 @@ def test_differences_are_paired_and_their_certainty_is_said() -> None:
     assert not few.against_ours.rows[0][2][0].text.endswith("*")
 
 
+def test_differences_have_the_units_and_decimals_of_their_tables() -> None:
+    made = measured()
+    for result in made.results:
+        for name, gap in (("ours", 0.0), ("other", 0.0625)):
+            result["scores"][name] |= {"right": 0.875 + gap, "ssim": 0.5 - gap / 1000, "gpu": 9.0}
+    one = chapter(made)
+    headings = [heading for heading, _ in one.against_ours.headings]
+    [(_, _, cells)] = one.against_ours.rows
+    shown = {
+        heading: (cell.text, cell.bounds) for heading, cell in zip(headings, cells, strict=True)
+    }
+    assert shown["frames right"] == ("-6 pp*", "-6 pp to -6 pp")
+    assert shown["SSIM"] == ("+0.0001*", "+0.0001 to +0.0001")
+    assert "pp: percentage points" in one.against_ours.about
+
+
+def test_figures_that_are_right_are_in_the_tables() -> None:
+    one = chapter(measured())
+    for table in one.tables[:1] + one.tables[2:3]:
+        assert "figures right" in [heading for heading, _ in table.headings], table.title
+
+
+def test_rows_without_poses_are_put_in_order_apart() -> None:
+    made = measured()
+    methods = (Method("ours", ""), Method("other", ""), Method("scope full", "", control=None))
+    methods += (Method("ours, unposed", "", control=None),)
+    for result in made.results:
+        result["scores"]["ours, unposed"] = dict(result["scores"]["ours"])
+    tables = {"comparison": methods, "temporal": (), "modulation": (), "settings": ()}
+    chosen = Chosen(tables, {})  # type: ignore[arg-type]
+    order = dict(chapter(replace(made, part=replace(made.part, chosen=chosen))).order)
+    assert "unposed" not in order["CLIP-T"]
+    assert "scope full" not in order["CLIP-T"]
+    assert order["CLIP-T, without poses"].startswith("ours, unposed (")
+    assert "scope full" in order["CLIP-T, without poses"]
+    assert set(dict(chapter(made).order)) == {key for key in order if "poses" not in key}
+
+
 def of_the_paper(values: dict[str, dict[str, float]], cases: int) -> Measured:
     """Results with given values of methods, a little noise apart."""
     made = measured(cases)

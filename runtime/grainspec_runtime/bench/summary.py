@@ -115,6 +115,8 @@ def _means(scores: list[dict[str, Any]]) -> Result:
     return means
 
 
+_SHARES = ("cases_right", "right", "figures", "leaked")
+"""What is shown in percent, and differences of it in percentage points (pp)."""
 _DECIMALS = {
     **dict.fromkeys(("pose", "pose_source", "warp", "warp_target"), 2),
     **dict.fromkeys(("clip_f", "clip_t", "warp_flow", "warp_source", "q_edit", "local"), 2),
@@ -132,7 +134,19 @@ def shown(key: str, value: float | None) -> str:
     """
     if value is None:
         return "–"
-    if key in ("cases_right", "right", "figures", "leaked"):
+    if key in _SHARES:
         return f"{value:.0%}".replace("%", " %")
-    decimals = _DECIMALS.get(key, 1)
-    return f"{value:.{decimals}f}"
+    return f"{value:.{_DECIMALS.get(key, 1)}f}"
+
+
+def shown_difference(key: str, value: float | None) -> str:
+    """Format a difference of means for tables, as :func:`shown` its means; of shares in points.
+
+    >>> shown_difference("right", -0.0625), shown_difference("ssim", 0.0123)
+    ('-6 pp', '+0.0123')
+    """
+    if value is None:
+        return "–"
+    if key in _SHARES:
+        return f"{100 * value:+.0f} pp"
+    return f"{value:+.{_DECIMALS.get(key, 1)}f}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from grainspec.cli.output import counted
@@ -18,6 +19,7 @@ from grainspec_runtime.bench.summary import (
     Result,
     in_order,
     shown,
+    shown_difference,
     values_of,
 )
 from grainspec_runtime.processes.departures import departures
@@ -25,18 +27,21 @@ from grainspec_runtime.processes.departures import departures
 _HEADINGS = {key: heading for key, heading, _ in (*MEASURES, *PAPER_MEASURES)}
 _MEANINGS = {key: meaning for key, _, meaning in (*MEASURES, *PAPER_MEASURES)}
 _PAPER = ("clip_f", "clip_t", "warp_flow", "q_edit", "warp_source")
-_ABLATION = (*_PAPER, "local", "cross_instance", "right", "leaked")
+_ABLATION = (*_PAPER, "local", "cross_instance", "right", "figures", "leaked")
 _QUALITY = (*_ABLATION, "psnr", "ssim", "distance")
 _COST = ("total", "gpu", "ram")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A value as text, and its interval, in the form of the measure ``key`` if there is one."""
+    """A value as text, and its interval.
+
+    form: writes the interval's bounds as the value is written; None for three digits.
+    """
 
     text: str
     interval: Interval | None = None
-    key: str = ""
+    form: Callable[[float], str] | None = None
 
     @property
     def bounds(self) -> str:
@@ -44,9 +49,8 @@ class Cell:
         it = self.interval
         if it is None or it.low is None or it.high is None:
             return ""
-        if self.key:
-            return f"{shown(self.key, it.low)} to {shown(self.key, it.high)}"
-        return f"{it.low:.3g} to {it.high:.3g}"
+        form = self.form or "{:.3g}".format
+        return f"{form(it.low)} to {form(it.high)}"
 
 
 @dataclass(frozen=True)
@@ -140,15 +144,28 @@ def chapter(measured: Measured) -> Chapter:
         tables.append(against_first((*unposed, *others), results))
     if by_table["settings"]:
         tables.append(against_first(by_table["settings"], results))
-    names = [method.name for method in compared]
     return Chapter(
         part.name,
         tables,
-        in_order(results, names),
+        orders(compared, results),
         against_first(compared, results),
         {**part.chosen.not_run, **grouped_reasons(results, "case")},
         {m.publication: departures(m.publication) for m in compared if m.publication},
     )
+
+
+def orders(methods: Sequence[Method], results: Sequence[Result]) -> list[tuple[str, str]]:
+    """State the order of methods by each measure, as :func:`in_order` does.
+
+    Where some methods have a ControlNet's poses, those without are put in order apart: they are not
+    told how the figures move.
+    """
+    posed = [method.name for method in methods if method.control is not None]
+    unposed = [method.name for method in methods if method.control is None]
+    if not posed:
+        return in_order(results, unposed)
+    apart = [(f"{heading}, without poses", order) for heading, order in in_order(results, unposed)]
+    return [*in_order(results, posed), *apart]
 
 
 def grouped_reasons(results: Sequence[Result], what: str) -> dict[str, str]:
@@ -196,7 +213,7 @@ def _table(
     for method in methods:
         found = [interval(values_of(results, method.name, key)) for key in kept]
         cells = [
-            Cell(shown(key, it.mean if it else None), it, key)
+            Cell(shown(key, it.mean if it else None), it, partial(shown, key))
             for key, it in zip(kept, found, strict=True)
         ]
         rows.append((method.name, method.about, cells))
@@ -220,9 +237,11 @@ def against_first(methods: Sequence[Method], results: Sequence[Result]) -> Table
             pair = (values_of(results, name, key) for name in (first, method.name))
             gap = difference(*pair)
             sure = "*" if gap and gap.excludes_zero else ""
-            cells.append(Cell(f"{gap.mean:+.3g}{sure}" if gap else "–", gap))
+            form = partial(shown_difference, key)
+            cells.append(Cell(form(gap.mean if gap else None) + sure, gap, form))
         rows.append((method.name, method.about, cells))
-    about = f"{first} less the other, case by case; * where 95 % of draws agree in sign"
+    about = f"{first} less the other, case by case; * where 95 % of draws agree in sign; "
+    about += "pp: percentage points"
     return Table(f"{first} less", about, [(_HEADINGS[key], _MEANINGS[key]) for key in keys], rows)
 
 
