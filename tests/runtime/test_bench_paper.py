@@ -17,6 +17,7 @@ from grainspec import parse
 from grainspec.model.settings.method import Method as TechniqueSettings
 from grainspec.model.settings.profiles import PROFILES
 from grainspec_runtime.bench.clip_cases import make_clip_case
+from grainspec_runtime.bench.clips import RenderedCase
 from grainspec_runtime.bench.methods import POSE, Method
 from grainspec_runtime.bench.own.methods import own_methods
 from grainspec_runtime.bench.paper import choose as choose_module
@@ -39,7 +40,9 @@ from grainspec_runtime.bench.paper.run import Measured, Part, estimate
 from grainspec_runtime.bench.paper.tables import chapter
 from grainspec_runtime.bench.run import Job
 from grainspec_runtime.bench.summary import MEASURES, PAPER_MEASURES, Result
+from grainspec_runtime.prepare import prepare
 from grainspec_runtime.processes.departures import departures
+from grainspec_runtime.processes.methods.maps import word_weights
 
 CASE = make_clip_case(0, "held-out")
 PAPERS = ("FateZero", "ControlVideo", "TokenFlow", "Ground-A-Video", "DMT", "Video-P2P", "DFVEdit")
@@ -153,6 +156,31 @@ def test_specs_state_their_method_and_smaller_weights_of_the_place() -> None:
     weights = {edit.region: edit.weight for edit in weighted.changes}
     assert weights["background"] == weights["ground"] == 0.5
     assert weights["figure0"] == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "place"),
+    [
+        (0, "Video-P2P", 1),
+        (4, "Video-P2P", 2),
+        (0, "Video-P2P + our masks", 1),
+        (4, "Video-P2P + our masks", 4),
+    ],
+)
+def test_the_label_says_which_words_video_p2p_re_weights(
+    number: int, name: str, place: int, tmp_path: Path
+) -> None:
+    case = make_clip_case(number, "held-out")
+    RenderedCase(case).write(tmp_path)
+    method = next(method for method in PUBLISHED if method.name == name)
+    spec = method.spec(case, 2, "demo-image")
+    assert spec.method is not None
+    plan = prepare(spec, tmp_path).plan
+    weights = set(word_weights(plan, spec.method.reweight).tolist())
+    assert weights == {1, 4, place}  # 1 is that of all other words, such as `on`
+    told = "; all words of edits × 4" if "masks" in name else "of edits × 4, of an edited place × 2"
+    assert method.about.endswith(told)
+    assert any("place that is not edited" in it for it in departures(method.publication))
 
 
 def test_a_method_keeps_what_a_user_s_spec_says() -> None:

@@ -30,7 +30,7 @@ _PUBLISHED: tuple[tuple[str, MethodName, str], ...] = (
     ("TokenFlow", "tokenflow", "arXiv 2307.10373"),
     ("Ground-A-Video", "ground_a_video", "arXiv 2310.01107, with boxes around the regions"),
     ("DMT", "dmt", "arXiv 2311.17009"),
-    ("Video-P2P", "video_p2p", "arXiv 2303.04761, words of subjects × 4, of the place × 2"),
+    ("Video-P2P", "video_p2p", "arXiv 2303.04761, words of edits × 4, of an edited place × 2"),
     ("DFVEdit", "dfvedit", "arXiv 2506.20967"),
 )
 """A name, the `method` of a spec, and the source."""
@@ -41,7 +41,10 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 """Of Ground-A-Video, that of the published code's command line."""
 _PLACE_WEIGHTS = {"video_p2p": 0.5}
 """VideoGrain compares itself with Video-P2P that re-weights two subjects by 4 and the place by 2.
-With our masks a smaller weight would also bind the place more weakly, so there it is 4, too."""
+Here the place's words have a weight only where the place is edited: as an edit they would also be
+among those that local blend lets change. With our masks it is 4, as for all words of edits."""
+_WITH_MASKS = {"video_p2p": "; all words of edits × 4"}
+"""What else differs with our masks."""
 _FRAMES: dict[str, FrameScope] = {"fatezero": "first_last", "video_p2p": "sparse_causal"}
 """The scopes nearest to the published ones, of itself and the middle frame, and of the first one.
 The other methods have frames of their own."""
@@ -77,7 +80,8 @@ def _published() -> tuple[Method, ...]:
             replace(
                 made,
                 name=title + WITH_MASKS,
-                about="the same, blended outside the regions and bound to them",
+                about="the same, blended outside the regions and bound to them"
+                + _WITH_MASKS.get(name, ""),
                 technique={**settings, "regions": "both"},
             )
         )

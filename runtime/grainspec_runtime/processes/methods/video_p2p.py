@@ -45,6 +45,9 @@ class VideoP2P(MapProcess):
         "`attention { frames … }`, because an untuned model keeps frames alike only by them.",
         "The published code replaces words by as many others; here they may be of any number, "
         "because the alignment of the prompts says which words take the place of which.",
+        "The published code re-weights any words of the prompt; here those of edits are "
+        "re-weighted and those of a place that is not edited are not, because in a spec only edits "
+        "have weights.",
         REWEIGHTED,
         OF_INVERSION,
     )
