@@ -65,19 +65,20 @@ class Traits(NamedTuple):
 
 _OF_INVERSION: frozenset[Part] = frozenset({"context", "control", "solver", "eta", "seed", "from"})
 
+_OF_WINDOWS = ("context.overlap", "context.keys")
 _OTHER_FRAMES = "it processes other frames together in every pass"
 _SOURCE_MAPS_USED = "it takes attention from maps of the source, and modulates none"
 
 TRAITS: Mapping[MethodName, Traits] = {
     "tokenflow": Traits(
         _OF_INVERSION | {"inject"},
-        decides=("attention.frames", "attention.norm"),
+        decides=("attention.frames", "attention.norm", *_OF_WINDOWS),
         unstudied=_OTHER_FRAMES,
     ),
     "controlvideo": Traits(
         _OF_INVERSION,
         needs_control=True,
-        decides=("attention.frames",),
+        decides=("attention.frames", *_OF_WINDOWS),
         unstudied=_OTHER_FRAMES,
     ),
     "ground_a_video": Traits(

@@ -25,6 +25,8 @@ def check_sampling(spec: EditSpec, absent: Collection[str] = ()) -> Iterator[Dia
         yield from check_method(spec, spec.method, absent)
     elif process:
         yield from check_process(spec, process)
+    if spec.effective_context and (contradiction := spec.effective_context.contradiction):
+        yield contradiction
     if spec.freeu and set(dict(spec.freeu).values()) == {1.0}:
         message = "`freeu` has no effect with factors of 1"
         cure = "Remove it, or write `freeu`, which has the factors of Stable Diffusion 1.5."

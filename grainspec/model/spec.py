@@ -382,6 +382,19 @@ class EditSpec(ShownByRepr, Node):
         """The complete settings of attention: those given, and the profile's for the rest."""
         return self.attention.settled(self.model)
 
+    @property
+    def effective_context(self) -> Context | None:
+        """`context` as it is used: only its frames, for methods with windows of their own.
+
+        >>> from grainspec import parse
+        >>> text = 'grain 1 video "c" target "a bear" region r = all edit r -> "bear" '
+        >>> parse(text + "context { frames 4 } method tokenflow").effective_context
+        Context(frames=4, overlap=0, keys=0)
+        """
+        if self.context is None or self.method is None or not self.method.has_own_windows:
+            return self.context
+        return self.context.replaced({}, overlap=0, keys=0)
+
     def for_profile(self, profile: Profile | None) -> EditSpec:
         """The spec with the profile that ``auto`` is for its model; None leaves it to its name.
 

@@ -30,7 +30,7 @@ _AWAY = 0.1
 
 def unordered(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> list[Diagnostic]:
     """Warn (G555) about key frames of windows where motion modules need frames in order."""
-    context = spec.context
+    context = spec.effective_context
     if not backbone.motion_modules or context is None or not context.keys:
         return []
     if len(plan.frames) <= context.frames:  # one window

@@ -63,7 +63,7 @@ def check_places(spec: EditSpec, backbone: Backbone, width: int, height: int, co
     if most is None:
         return
     first, per = backbone.first_frames, backbone.frames_per_latent
-    windows = frame_windows(count, spec.context, per, first)
+    windows = frame_windows(count, spec.effective_context, per, first)
     if max(len(window.frames) for window in windows) > most:
         frames = first + (most - 1) * per
         at_once = "windows" if len(windows) > 1 else "clips"

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from grainspec.diagnostics import fail
+from grainspec.diagnostics import GrainError, fail
 from grainspec.model.spec import Context, FrameScope
 from grainspec.plan.backbone import frame_groups
 from grainspec.plan.mask_plan import NO_CLASS, MaskPlan, key_frames
@@ -58,12 +58,16 @@ class LatentContext:
 
 
 def check_context(count: int, context: Context | None, per: int = 1, first: int = 1) -> None:
-    """Raise GrainError (G419) if a clip of ``count`` latent frames has no windows.
+    """Raise GrainError (G203, G419) if a clip of ``count`` latent frames has no windows.
 
     None of the windows would have a new frame, or they lack the first latent frame, which they need
     if it stands for another number of frames than the others.
     """
-    if context is None or (per == 1 and first == 1):  # `context` is valid in frames
+    if context is None:
+        return
+    if (contradiction := context.contradiction) is not None:
+        raise GrainError([contradiction])
+    if per == 1 and first == 1:
         return
     latent = LatentContext.of(context, per, first)
     if count <= latent.frames:

@@ -58,7 +58,7 @@ class Prepared:
     @property
     def windows(self) -> tuple[FrameWindow, ...]:
         """The windows in which the networks process the clip; one if they process all frames."""
-        return windows_of(self.plan, self.spec.context)
+        return windows_of(self.plan, self.spec.effective_context)
 
     @property
     def process(self) -> EditingName:

@@ -24,9 +24,11 @@ from grainspec import (
 from grainspec.checks.method import TRAITS, flow_of
 from grainspec.diagnostics.fixing import fix_text
 from grainspec.model.declaration import Declaration, InText, fields_of, settings_of
+from grainspec.model.settings.context import Context
 from grainspec.model.settings.flow import Flow
 from grainspec.model.settings.method import (
     MASKED_METHODS,
+    OWN_WINDOWS,
     REGIONS_AS_PUBLISHED,
     SOURCE_MAPS,
     Method,
@@ -422,6 +424,21 @@ def test_another_method_is_where_it_was_set(written: str) -> None:
 )
 def test_statements_that_cannot_be_read_are_not_missed(text: str, code: str) -> None:
     assert {finding[0] for finding in found(text)} == {code}
+
+
+@pytest.mark.parametrize("method", sorted(OWN_WINDOWS))
+def test_methods_with_windows_of_their_own_take_only_frames_of_context(method: str) -> None:
+    rest = f"control pose method {method}"
+    spec = parse(SPEC + f"context {{ frames 4 }} {rest}")
+    assert check(spec) == []
+    assert spec.effective_context == Context(frames=4, overlap=0, keys=0)
+    [unused] = parse_all(SPEC + f"context {{ frames 4 keys 1 }} {rest}").diagnostics
+    assert (unused.code, unused.is_error) == ("G111", False)
+    assert unused.message == f"`keys` of `context` has no effect with `method {method}`"
+    refused = "windows of 4 frames with `overlap 4` and `keys 2` contain no new frame"
+    assert found("context { frames 4 }") == [("G203", refused)]
+    variant = f'variant v {{ target "a pig" edit r -> "pig" method {method} }}'
+    assert found(f"control pose context {{ frames 4 }} {variant}") == [("G203", refused)]
 
 
 def test_masks_are_not_modulated() -> None:

@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from oracle import dense_levels, difference
 
-from grainspec import Builder, EditSpec, GrainError, dumps, override, parse
+from grainspec import ALL, Builder, EditSpec, GrainError, check, dumps, override, parse
 from grainspec.model.spec import Context, FrameScope
 from grainspec.plan.backbone import Backbone, frame_groups
 from grainspec.plan.compile import compile_plan
@@ -238,11 +238,10 @@ def test_context_through_every_door() -> None:
     shown = dumps(parse(text + "context { frames 16 overlap 5 }"))
     assert "context { overlap 5 }" in shown
     assert override(parse(text), ["context.frames=9"]).context == Context(frames=9)
+    assert [it.code for it in check(override(parse(text), ["context.keys=12"]))] == ["G203"]
+    built = Builder("c").target("a bear").region("r", ALL).edit("r", "bear").context(frames=6)
     with pytest.raises(GrainError) as raised:
-        override(parse(text), ["context.keys=12"])
-    assert raised.value.diagnostics[0].code == "G203"
-    with pytest.raises(GrainError) as raised:
-        Builder("c").context(frames=6)
+        built.build()
     found = raised.value.diagnostics[0]
     assert (found.code, found.span is not None) == ("G203", True)
     assert "less than `frames`" in found.cure

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from grainspec.diagnostics import Diagnostic
 from grainspec.model.nodes import Node
 from grainspec.model.settings.values import FrameCount
-from grainspec.model.validation import refusal
 
 
 class Context(Node):
@@ -17,6 +17,9 @@ class Context(Node):
     Without ``context`` it processes all frames at once. With it, a clip of more than ``frames``
     frames is processed in windows (:func:`grainspec.plan.windows.frame_windows`), so that memory
     does not grow with its length. MultiDiffusion (2302.08113) does the same over space.
+
+    ``overlap`` and ``keys`` must leave a window frames of its own, unless the edit's method takes
+    only ``frames``: :attr:`contradiction` says so, and is checked with the spec.
     """
 
     frames: Annotated[int, Field(ge=1, le=10_000)] = Field(
@@ -34,13 +37,18 @@ class Context(Node):
         "first frame.",
     )
 
-    @model_validator(mode="after")
-    def _windows_advance(self) -> Context:
-        if self.overlap + self.keys >= self.frames:
-            message = (
-                f"windows of {self.frames} frames with `overlap {self.overlap}` "
-                f"and `keys {self.keys}` contain no new frame"
-            )
-            cure = "`overlap` and `keys` together must be less than `frames`."
-            raise refusal("G203", message, cure)
-        return self
+    @property
+    def contradiction(self) -> Diagnostic | None:
+        """Why windows add no frame to those before (G203); None if they do.
+
+        >>> Context(frames=4).contradiction.message
+        'windows of 4 frames with `overlap 4` and `keys 2` contain no new frame'
+        """
+        if self.overlap + self.keys < self.frames:
+            return None
+        message = (
+            f"windows of {self.frames} frames with `overlap {self.overlap}` "
+            f"and `keys {self.keys}` contain no new frame"
+        )
+        cure = "`overlap` and `keys` together must be less than `frames`."
+        return Diagnostic("G203", message, cure, self.span)

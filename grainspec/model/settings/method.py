@@ -71,6 +71,9 @@ KeyFrameInterval = Annotated[
     ),
 ]
 
+OWN_WINDOWS: frozenset[MethodName] = frozenset({"tokenflow", "controlvideo"})
+"""The methods that divide a clip in their own ways, and take only `frames` from `context`."""
+
 MASKED_METHODS = SOURCE_MAPS.keys() | {"ground_a_video"}
 """The methods whose attention a plan never modulates: regions are masks or boxes in it."""
 
@@ -247,6 +250,11 @@ class Method(Node):
         (True, False)
         """
         return self.modulates and self.name not in MASKED_METHODS
+
+    @property
+    def has_own_windows(self) -> bool:
+        """Whether it takes only `frames` from `context`, not `overlap` and `keys`."""
+        return self.name in OWN_WINDOWS
 
     @property
     def resolved(self) -> dict[str, Any]:

@@ -78,13 +78,15 @@ def _more_windows(prepared: Prepared, windows: int, gpus: int) -> str:
     fewer = f"write `--gpus {windows}`" if windows > 1 else "remove `--gpus`"
     if prepared.process == "controlvideo" and windows > 1:
         return f"{fewer.capitalize()}, or a smaller `interval`."
-    written, count = prepared.spec.context, len(prepared.plan.groups)
-    context = written or Context()
+    spec, count = prepared.spec, len(prepared.plan.groups)
+    context = spec.effective_context or Context()
     longest = min(count - 1, context.frames)  # longer ones might need more memory
     shorter = range(longest, context.overlap + context.keys, -1)
     fitting = (context.replaced({}, frames=frames) for frames in shorter)
     enough = next((it for it in fitting if len(frame_windows(count, it)) >= gpus), None)
     if enough is None:
         return f"{fewer.capitalize()}."
-    rest = f"  overlap {context.overlap}  keys {context.keys}" if written else ""
+    rest = ""
+    if spec.context and context == spec.context:
+        rest = f"  overlap {context.overlap}  keys {context.keys}"
     return f"Write `context {{ frames {enough.frames}{rest} }}`, or {fewer}."

@@ -267,7 +267,7 @@ class ClipSession:
             error,
             loading=self.loading,
             inject=first.spec.inject,
-            context=first.spec.context,
+            context=first.spec.effective_context,
         )
 
 

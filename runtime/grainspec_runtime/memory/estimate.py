@@ -129,7 +129,7 @@ def memory_warnings(
 
 def _cure(prepared: Prepared, loading: LoadOptions, needs: Needs, *, on_device: bool) -> str:
     spec, plan = prepared.spec, prepared.plan
-    itemsize = _itemsize(loading, needs.device.partition(":")[0])
+    itemsize, context = _itemsize(loading, needs.device.partition(":")[0]), spec.effective_context
     memory = _estimates(prepared, itemsize)
     active = _activations(prepared, memory, loading)
     if on_device or not needs.device_parts:
@@ -137,9 +137,9 @@ def _cure(prepared: Prepared, loading: LoadOptions, needs: Needs, *, on_device: 
         if is_vae:
             savings = of_vae(plan, memory, loading)
         else:
-            savings = of_denoiser(plan, memory, spec.context, passes=prediction_passes(prepared))
+            savings = of_denoiser(plan, memory, context, passes=prediction_passes(prepared))
             if spec.inject:
-                savings.append(of_injection(plan, memory, spec.inject, spec.context))
+                savings.append(of_injection(plan, memory, spec.inject, context))
         stage = "vae" if is_vae else "denoiser"
         copies = memory.cpu_peaks[stage] if needs.device == "cpu" else 1
         savings = [replace(saving, size=copies * saving.size) for saving in savings]
