@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from grainspec.model.settings.method import OwnScope
 from grainspec.plan.facts import facts
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel, class_counts
 
@@ -40,6 +41,9 @@ class Difference:
         return f"{place}{self.what}: {_shown(self.before)} → {_shown(self.after)}"
 
 
+_OF_PLANS = ("target", "backbone", "frames", "size", "padding", "modulates", "self_attention")
+
+
 def differences(
     old: MaskPlan,
     new: MaskPlan,
@@ -48,18 +52,21 @@ def differences(
     new_timesteps: Sequence[float],
     old_modulates: bool = True,
     new_modulates: bool = True,
+    old_scope: OwnScope | None = None,
+    new_scope: OwnScope | None = None,
 ) -> list[Difference]:
     """List all differences between two plans; empty if the plans do the same.
 
     ``old_timesteps`` and ``new_timesteps`` are the timesteps of the two sampling runs, and
-    ``old_modulates`` and ``new_modulates`` whether their attention is modulated, as for
-    :func:`.facts.facts`. Edits are matched by the names of their regions.
+    ``old_modulates`` and ``new_modulates`` whether their attention is modulated, and ``old_scope``
+    and ``new_scope`` those of their methods, as for :func:`.facts.facts`. Edits are
+    matched by the names of their regions.
     """
-    before = facts(old, timesteps=old_timesteps, modulates=old_modulates)
-    after = facts(new, timesteps=new_timesteps, modulates=new_modulates)
+    before = facts(old, timesteps=old_timesteps, modulates=old_modulates, scope=old_scope)
+    after = facts(new, timesteps=new_timesteps, modulates=new_modulates, scope=new_scope)
     diff = [
-        Difference(what, before[what], after[what])
-        for what in ("target", "backbone", "frames", "size", "padding", "modulates")
+        Difference(what.replace("_", " "), before[what], after[what])
+        for what in _OF_PLANS
         if before[what] != after[what]
     ]
     diff += [

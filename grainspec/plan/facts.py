@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from grainspec.model.layer_numbers import ranges_text
+from grainspec.model.settings.method import OwnScope
 from grainspec.model.spec import Modulation
 from grainspec.plan.mask_plan import Floats, MaskPlan, PlanLevel, class_counts
 from grainspec.plan.step_facts import plan_sigmas, step_facts, steps_text
@@ -18,7 +19,13 @@ VARIANTS = ("timestep_offset", "unconditional", "outside", "self_area", "overlap
 _DEFAULTS = {name: Modulation.model_fields[name].default for name in VARIANTS}
 
 
-def facts(plan: MaskPlan, *, timesteps: Sequence[float], modulates: bool = True) -> dict[str, Any]:
+def facts(
+    plan: MaskPlan,
+    *,
+    timesteps: Sequence[float],
+    modulates: bool = True,
+    scope: OwnScope | None = None,
+) -> dict[str, Any]:
     """The facts of a plan as JSON values, for a sampling run at these diffusion timesteps.
 
     ``timesteps`` are the sampler's, the noisiest first (:meth:`Backbone.timesteps`). Strengths are
@@ -27,7 +34,9 @@ def facts(plan: MaskPlan, *, timesteps: Sequence[float], modulates: bool = True)
     level is a number of latent tokens. ``padding`` counts the text tokens that are not modulated.
     ``sigma`` of a step, and ``modulated_sigmas``, are noise levels of flow matching, None and none
     for other models. Where a method leaves attention as it is, ``modulates`` is False: no step is
-    modulated then, and there are no strengths.
+    modulated then, and there are no strengths. ``scope`` is that of a method that chooses
+    the frames of self-attention itself (:func:`.method.own_scope`): ``self_attention`` says which,
+    and there are no strengths of self-attention, since they follow from the frames of each pass.
     """
     run = step_facts(plan, timesteps)
     if not modulates:
@@ -45,6 +54,7 @@ def facts(plan: MaskPlan, *, timesteps: Sequence[float], modulates: bool = True)
         "classes": len(plan.members_CE),
         "bytes": plan.nbytes(),
         "modulates": modulates,
+        "self_attention": scope.frames if scope else None,
         "schedule": {
             "steps": len(run),
             "modulated_steps": len(active),
@@ -53,8 +63,8 @@ def facts(plan: MaskPlan, *, timesteps: Sequence[float], modulates: bool = True)
             "share": [round(plan.schedule(time), 4) for time in ends.values()],
             "decay": plan.attention.decay,
             **{name: getattr(plan.attention, name) for name in VARIANTS},
-            "frames": plan.attention.frames,
-            "norm": plan.attention.norm if plan.noise == "ddpm" else None,  # transformers have none
+            "frames": None if scope else plan.attention.frames,
+            "norm": _norm(plan, scope),
             "phrases": plan.attention.phrases,
             "unbound": plan.attention.unbound,
             "layers": layers if isinstance(layers, str) else list(layers),
@@ -73,11 +83,21 @@ def facts(plan: MaskPlan, *, timesteps: Sequence[float], modulates: bool = True)
                 "owner": edit.owner,
                 "phrase": edit.phrase,
                 "tokens": [list(tokens) for tokens in edit.tokens],
-                "levels": [_level_facts(plan, level, index, times) for level in plan.levels],
+                "levels": [
+                    _level_facts(plan, level, index, times, own_scope=scope is not None)
+                    for level in plan.levels
+                ],
             }
             for index, edit in enumerate(plan.edits)
         ],
     }
+
+
+def _norm(plan: MaskPlan, scope: OwnScope | None) -> str | None:
+    """The frames of group norms; None for transformers, which have none."""
+    if plan.noise != "ddpm":
+        return None
+    return scope.norm if scope and scope.norm else plan.attention.norm
 
 
 def _full(plan: MaskPlan) -> float:
@@ -86,11 +106,11 @@ def _full(plan: MaskPlan) -> float:
 
 
 def _level_facts(
-    plan: MaskPlan, level: PlanLevel, edit: int, times: dict[str, float]
+    plan: MaskPlan, level: PlanLevel, edit: int, times: dict[str, float], *, own_scope: bool
 ) -> dict[str, Any]:
     """One edit at one level: its latent tokens, area and mean strengths at each of the times.
 
-    Without times, attention is not modulated.
+    Without times, attention is not modulated. ``own_scope`` leaves out self-attention.
     """
     rows, columns = level.labels_FHW.shape[1:]
     mine = plan.members_CE[:, edit]
@@ -112,8 +132,8 @@ def _level_facts(
         "area": round(count / level.labels_FHW.size, 5),
         "cross_attract": means(level.cross_attract_FC),
         "cross_repel": means(level.cross_repel_FC),
-        "self_attract": means(level.self_attract_FC),
-        "self_repel": means(level.self_repel_FC),
+        "self_attract": {} if own_scope else means(level.self_attract_FC),
+        "self_repel": {} if own_scope else means(level.self_repel_FC),
     }
 
 
@@ -121,12 +141,13 @@ def facts_text(plan_facts: dict[str, Any]) -> str:
     """Format the facts of a plan as text."""
     width, height = plan_facts["size"]
     schedule, count = plan_facts["schedule"], len(plan_facts["frames"])
-    modulates = plan_facts["modulates"]
+    modulates, covered = plan_facts["modulates"], plan_facts["self_attention"]
     lines = [
         f"plan {plan_facts['digest'][:12]} for {plan_facts['backbone']}: "
         f"{count} frame{'s' * (count != 1)} of {width}x{height}, {plan_facts['classes']} classes, "
         f"{plan_facts['bytes'] / 1000:.0f} kB",
         *_modulation(schedule, modulates),
+        *_scope(covered, modulates),
         *steps_text(plan_facts["run"], modulates=modulates),
         f"target: “{plan_facts['target']}”",
     ]
@@ -138,7 +159,7 @@ def facts_text(plan_facts: dict[str, Any]) -> str:
         lines.append(f"\n{what}{owner}{words}")
         if modulates:
             lines.append(f"  {'':33}attraction / repulsion, first step → last modulated step")
-        strengths = f"   {'cross':24} self" if modulates else ""
+        strengths = f"   {'cross':24} {'' if covered else 'self'}".rstrip() if modulates else ""
         lines.append(f"  level   grid     patches    area{strengths}")
         for level in edit["levels"]:
             columns, rows = level["grid"]
@@ -155,12 +176,19 @@ def _modulation(schedule: dict[str, Any], modulates: bool) -> list[str]:
     if not modulates:
         return [f"{schedule['steps']} steps, attention is not modulated"]
     norm = f"norm {schedule['norm']}, " if schedule["norm"] else ""
+    frames = f"frames {schedule['frames']}, " if schedule["frames"] else ""
     return [
         f"modulated: {schedule['modulated_steps']} of {schedule['steps']} steps{_ends(schedule)}, "
-        f"decay {schedule['decay']:g}, frames {schedule['frames']}, {norm}"
+        f"decay {schedule['decay']:g}, {frames}{norm}"
         f"phrases {schedule['phrases']}, unbound {schedule['unbound']:g}{_transformers(schedule)}",
         *_variants(schedule),
     ]
+
+
+def _scope(covered: str | None, modulates: bool) -> list[str]:
+    """A line of the frames that self-attention covers, if the method chooses them."""
+    strengths = "; its strengths follow from the frames of each pass" * modulates
+    return [f"self-attention covers {covered}{strengths}"] if covered else []
 
 
 def _ends(schedule: dict[str, Any]) -> str:
@@ -193,6 +221,8 @@ def _level_strengths(level: dict[str, Any]) -> str:
     if not level["modulated"]:
         return "not modulated"
     cross = _strengths(level["cross_attract"], level["cross_repel"])
+    if level["cross_attract"] and not level["self_attract"]:
+        return cross
     return f"{cross:24} {_strengths(level['self_attract'], level['self_repel'])}"
 
 

@@ -32,9 +32,20 @@ def divided_windows(prepared: Prepared) -> int | None:
 
     None for methods that do more in a step than predict for windows (:mod:`.denoiser`).
     """
+    if prepared.process in _BY_WINDOWS or prepared.process == "controlvideo":
+        return len(step_windows(prepared))
+    return None
+
+
+def step_windows(prepared: Prepared) -> Sequence[FrameWindow]:
+    """Return the windows of each step; one for all frames at once.
+
+    TokenFlow has none that are the same in every step: its key frames are drawn anew, and the other
+    frames processed in batches.
+    """
     if prepared.process == "controlvideo":
-        return len(_hierarchy(prepared))
-    return len(prepared.windows) if prepared.process in _BY_WINDOWS else None
+        return _hierarchy(prepared)
+    return () if prepared.process == "tokenflow" else prepared.windows
 
 
 def guided_passes(sampler: Sampler) -> int:

@@ -12,7 +12,7 @@ from grainspec.checking import checked
 from grainspec.clip.crop import frame_numbers
 from grainspec.diagnostics import Diagnostic
 from grainspec.expect import expect_spec
-from grainspec.model.settings.method import EditingName
+from grainspec.model.settings.method import EditingName, OwnScope, own_scope
 from grainspec.model.spec import BlendSpace, EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
@@ -71,6 +71,11 @@ class Prepared:
     def modulates(self) -> bool:
         """Whether attention is modulated by the plan."""
         return self.spec.method is None or self.spec.method.follows_plan
+
+    @property
+    def own_scope(self) -> OwnScope | None:
+        """The frames that the method relates in attention, if it chooses them itself."""
+        return own_scope(self.process, len(self.windows))
 
     @property
     def blend_space(self) -> BlendSpace:

@@ -49,9 +49,12 @@ def test_the_picture_of_a_level(unbound: float) -> None:
         int((picture == (255 + colour).round().astype(np.uint8)).all(axis=2).sum())
         for colour in (attract * 0.5, repel * 0.5, repel * 0.5 * unbound)
     ]
+    words = dense_picture(plan, level, frame=0, timestep=1000, words_only=True)
+    only = (np.asarray(words) == (255 + attract * 0.5).round().astype(np.uint8)).all(axis=2).sum()
     pixels = (216 // 16 + 1) ** 2  # a pair; words are four times as wide
     to_tokens, to_words = 16 * 16 // 2, 16 * 4
     assert counts[0] == (to_tokens + to_words) * pixels
+    assert only == to_words * pixels
     # Of seven words one is a token's own, and one the other edit's.
     if unbound == 1:
         assert counts[1] == counts[2] == (to_tokens + 6 * to_words) * pixels

@@ -239,6 +239,73 @@ def test_the_report_of_a_method_shows_what_it_did(
         assert f'<tr><th scope="row">{name}</th><td>{value}</td></tr>' in report
 
 
+@pytest.mark.parametrize(
+    ("more", "covered"),
+    [
+        ("method tokenflow", "all key frames, whose tokens the other frames take"),
+        ("method controlvideo control pose", "all frames"),
+        (
+            "method controlvideo { interval 2 } control pose context { frames 3 }",
+            "all key frames, and between two of them these two",
+        ),
+        ("method ground_a_video", "all frames"),
+        ("method ground_a_video context { frames 4 keys 0 overlap 1 }", "all frames of a window"),
+    ],
+)
+def test_a_plan_says_which_frames_a_method_relates(
+    more: str, covered: str, grain: Grain, tmp_path: Path
+) -> None:
+    path = written(tmp_path, Path("demo"), more)
+    modulates = "ground_a_video" not in more
+    said = grain("plan", str(path)).out
+    follows = "; its strengths follow from the frames of each pass" if modulates else ""
+    assert f"\nself-attention covers {covered}{follows}\n" in said
+    for wrong in ("frames each", "cross                    self", "its own areas"):
+        assert wrong not in said, wrong
+    plan = grain("plan", str(path), "--format", "json").json
+    assert (plan["self_attention"], plan["schedule"]["frames"]) == (covered, None)
+    for level in (level for change in plan["edits"] for level in change["levels"]):
+        assert level["self_attract"] == level["self_repel"] == {}
+        assert bool(level["cross_attract"]) == modulates
+    if "interval" in more:
+        frames = [window["frames"] for window in plan["windows"]]
+        assert frames == [[0, 2, 4], [0, 1, 2], [2, 3, 4]]
+        assert "runs in 3 windows of 3 frames\n" in said
+
+
+def test_key_frames_run_together_whatever_context_says(grain: Grain, tmp_path: Path) -> None:
+    path = written(tmp_path, Path("demo"), "method tokenflow { interval 2 } context { frames 3 }")
+    said = grain("plan", str(path)).out
+    assert "key frames are processed together, the other frames in batches of 3" in said
+    assert "windows" not in said
+    plan = grain("plan", str(path), "--format", "json").json
+    assert ("windows" in plan, plan["schedule"]["norm"]) == (False, "each")
+    plain = written(tmp_path, Path("demo"), "")
+    changes = grain("plan", str(plain), "--set", "method.name=tokenflow", "--diff", str(plain)).out
+    assert "self attention: “all key frames, whose tokens the other frames take” → none" in changes
+    assert "frames: none → “each”" in changes
+
+
+def test_the_report_says_which_frames_a_method_relates(
+    grain: Grain, tiny_sd: Path, tmp_path: Path
+) -> None:
+    path = written(tmp_path, tiny_sd, "method tokenflow")
+    done = grain("run", str(path), "--output", str(tmp_path / "out"), "--device", "cpu")
+    assert done.code == 0, done.err
+    report = (tmp_path / "out" / "report.html").read_text()
+    covered = "all key frames, whose tokens the other frames take"
+    assert f"Self-attention covers {covered}; its strengths follow from" in report
+    assert f'<tr><th scope="row">frames</th><td>{covered}</td></tr>' in report
+    assert "Group norm statistics: per frame. " in report
+    assert "Cross, first" in report
+    for wrong in (
+        "Self, first",
+        "Self-attention over frames",
+        '<th scope="row">frames</th><td>each',
+    ):
+        assert wrong not in report
+
+
 def test_dfvedit_leaves_out_pure_noise(wan_folder: Folders) -> None:
     """`until` and the passes count the steps that are taken."""
     spec = parse(SPEC.format(model=wan_folder("2.1"), more="method dfvedit"))

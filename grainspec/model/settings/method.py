@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, Protocol, get_args
 
 from pydantic import (
@@ -73,6 +73,37 @@ KeyFrameInterval = Annotated[
 
 OWN_WINDOWS: frozenset[MethodName] = frozenset({"tokenflow", "controlvideo"})
 """The methods that divide a clip in their own ways, and take only `frames` from `context`."""
+
+
+class OwnScope(NamedTuple):
+    """What a method chooses itself, whatever `attention` says: the frames that are related."""
+
+    frames: str
+    """Those that self-attention covers, in words."""
+    norm: Literal["each"] | None = None
+    """Those of group norms, if the method chooses them, too."""
+
+
+_KEY_FRAMES = "all key frames, whose tokens the other frames take"
+_OWN_SCOPES: Mapping[str, tuple[OwnScope, OwnScope]] = {
+    "tokenflow": (OwnScope(_KEY_FRAMES, "each"), OwnScope(_KEY_FRAMES, "each")),
+    "controlvideo": (
+        OwnScope("all frames"),
+        OwnScope("all key frames, and between two of them these two"),
+    ),
+    "ground_a_video": (OwnScope("all frames"), OwnScope("all frames of a window")),
+}
+"""That of a clip at once, and that of one of more frames than those of `context`."""
+
+
+def own_scope(method: str, windows: int) -> OwnScope | None:
+    """What a method or process chooses itself, for a number of windows; None if it does not.
+
+    >>> own_scope("controlvideo", 1).frames, own_scope("dmt", 1)
+    ('all frames', None)
+    """
+    return _OWN_SCOPES[method][windows > 1] if method in _OWN_SCOPES else None
+
 
 MASKED_METHODS = SOURCE_MAPS.keys() | {"ground_a_video"}
 """The methods whose attention a plan never modulates: regions are masks or boxes in it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from grainspec.model.spec import Method
 from grainspec.plan.diff import differences, differences_text
 from grainspec.plan.facts import facts, facts_text
 from grainspec.plan.mask_plan import MaskPlan
+from grainspec.plan.method_windows import at_once
 from grainspec.plan.save import save_plan
 from grainspec.plan.windows import FrameWindow
 from grainspec.whole_file import whole_file
@@ -28,7 +30,7 @@ from grainspec_runtime.commands.spec_file import (
 )
 from grainspec_runtime.memory.estimate import memory_warnings, needs_of
 from grainspec_runtime.models.additions import Embedding
-from grainspec_runtime.passes import denoiser_passes
+from grainspec_runtime.passes import denoiser_passes, step_windows
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.views.dense import dense_pictures
 
@@ -106,6 +108,8 @@ def plan(
             new_timesteps=prepared_other.timesteps,
             old_modulates=prepared.modulates,
             new_modulates=prepared_other.modulates,
+            old_scope=prepared.own_scope,
+            new_scope=prepared_other.own_scope,
         )
         if format_ == "json":
             print_json(
@@ -118,12 +122,15 @@ def plan(
             say(differences_text(changes))
         return
     plan_facts: dict[str, Any] = facts(
-        prepared.plan, timesteps=prepared.timesteps, modulates=prepared.modulates
+        prepared.plan,
+        timesteps=prepared.timesteps,
+        modulates=prepared.modulates,
+        scope=prepared.own_scope,
     )
     plan_facts["memory"] = needs.as_json()
     plan_facts["process"] = prepared.process
     plan_facts["denoiser_passes"] = denoiser_passes(prepared)
-    windows = prepared.windows
+    windows = step_windows(prepared)
     if len(windows) > 1:
         plan_facts["windows"] = [_window_facts(window, prepared.plan) for window in windows]
     if format_ == "json":
@@ -134,20 +141,33 @@ def plan(
     else:
         say(facts_text(plan_facts))
         if len(windows) > 1:
-            frames, groups = len(windows[0].frames), prepared.plan.groups
-            each = f"{frames} frames"
-            if len(groups) < len(prepared.plan.frames):
-                covered = max(len(window["frames"]) for window in plan_facts["windows"])
-                each = f"{frames} latent frames ({covered} frames)"
-            strengths = "; each window sets its self-attention strengths by its own areas, not by "
-            strengths += "the clip's areas above"
-            say(f"\nruns in {len(windows)} windows of {each}{strengths * prepared.modulates}")
+            say(f"\nruns in {len(windows)} windows of {_lengths(windows, prepared)}")
+        if prepared.process == "tokenflow" and len(prepared.windows) > 1:
+            most = at_once(prepared.windows)
+            say(f"\nkey frames are processed together, the other frames in batches of {most}")
         if not prepared.modulates and prepared.spec.method:
             say(f"\n{unmodulated(prepared.spec.method)}")
         say(f"\n{prepared.process}: {plan_facts['denoiser_passes']} passes through the denoiser")
         say(f"{needs}")
         for path in [*([output] if output else []), *pictures]:
             say(f"wrote {path}")
+
+
+def _lengths(windows: Sequence[FrameWindow], prepared: Prepared) -> str:
+    """How many frames windows have, and what sets their strengths."""
+    lengths = sorted({len(window.frames) for window in windows})
+    count = " to ".join(map(str, dict.fromkeys((lengths[0], lengths[-1]))))
+    if prepared.own_scope and prepared.spec.method and prepared.spec.method.has_own_windows:
+        return f"{count} frames"
+    if len(prepared.plan.groups) < len(prepared.plan.frames):
+        covered = max(len(_window_facts(it, prepared.plan)["frames"]) for it in windows)
+        count = f"{count} latent frames ({covered} frames)"
+    else:
+        count = f"{count} frames"
+    if not prepared.modulates:
+        return count
+    by = "each window sets its self-attention strengths by its own areas, not by the clip's areas"
+    return f"{count}; {by} above"
 
 
 def unmodulated(method: Method) -> str:
@@ -173,7 +193,9 @@ def _write_dense(prepared: Prepared, folder: Path) -> list[Path]:
     paths: list[Path] = []
     if not prepared.modulates:
         return paths
-    for index, picture in dense_pictures(prepared.plan, prepared.timesteps[0]).items():
+    for index, picture in dense_pictures(
+        prepared.plan, prepared.timesteps[0], words_only=prepared.own_scope is not None
+    ).items():
         path = folder / f"level{index}.png"
         with written(path):
             folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from typing import Any, TypeGuard
 
 from PIL import Image
 
+from grainspec.model.settings.method import OwnScope, own_scope
 from grainspec.plan.facts import facts
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regular_file import TooLarge, read_bytes
@@ -130,10 +131,12 @@ def contents_of(folder: Path, run: Run | None = None) -> ReportedRun:
     timesteps = _timesteps(manifest)
     if timesteps:
         modulates = manifest.get("modulates") is not False
-        contents.facts = facts(plan, timesteps=timesteps, modulates=modulates)
+        scope = _scope(manifest)
+        contents.facts = facts(plan, timesteps=timesteps, modulates=modulates, scope=scope)
+        drawn = dense_pictures(plan, timesteps[0], words_only=scope is not None)
         contents.pairs = [
             MediaItem(f"Level {index}", _picture_uri(picture))
-            for index, picture in (dense_pictures(plan, timesteps[0]) if modulates else {}).items()
+            for index, picture in (drawn if modulates else {}).items()
         ]
     return contents
 
@@ -173,7 +176,7 @@ def _settings(plan: MaskPlan, manifest: dict[str, Any]) -> list[tuple[str, Rows]
         "Prompts": {name: spec.get(name) for name in ("source", "target", "negative")},
         "Method": method(manifest, len(_timesteps(manifest))),
         "Sampler": spec.get("sampler"),
-        "Attention": plan.attention.model_dump(mode="json", by_alias=True),
+        "Attention": _attention(plan, _scope(manifest)),
         "Blend": spec.get("blend"),
         "Flow": spec.get("flow"),
         "Injection": spec.get("inject"),
@@ -196,6 +199,20 @@ def _settings(plan: MaskPlan, manifest: dict[str, Any]) -> list[tuple[str, Rows]
         for title, group in groups.items()
         if isinstance(group, dict) and group
     ]
+
+
+def _scope(manifest: dict[str, Any]) -> OwnScope | None:
+    """The frames that the method related itself, from a manifest whose values may be anything."""
+    windows = manifest.get("windows")
+    return own_scope(_text(manifest.get("process")), windows if isinstance(windows, int) else 1)
+
+
+def _attention(plan: MaskPlan, scope: OwnScope | None) -> dict[str, Any]:
+    """The settings of attention, with what the method chose itself in their place."""
+    settings: dict[str, Any] = plan.attention.model_dump(mode="json", by_alias=True)
+    if scope:
+        settings |= {name: value for name, value in scope._asdict().items() if value}
+    return settings
 
 
 def _warnings(manifest: dict[str, Any]) -> list[dict[str, str]]:

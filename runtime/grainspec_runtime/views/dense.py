@@ -27,19 +27,28 @@ _ATTRACT, _REPEL = (0, 120, 110), (165, 0, 115)
 _STRIP, _GAP, _LEAST = 9, 24, 216
 
 
-def dense_pictures(plan: MaskPlan, timestep: float) -> dict[int, Image.Image]:
-    """Draw every modulated level, keyed by its index, at the frame with the largest edited area."""
+def dense_pictures(
+    plan: MaskPlan, timestep: float, *, words_only: bool = False
+) -> dict[int, Image.Image]:
+    """Draw every modulated level, keyed by its index, at the frame with the largest edited area.
+
+    ``words_only`` leaves out self-attention, for methods that choose its frames themselves.
+    """
     claimed_C = np.asarray(plan.members_CE.any(axis=1))
     in_frame = claimed_C[plan.levels[0].labels_FHW].sum(axis=(1, 2))
     frame = int(in_frame.argmax())
     return {
-        level.index: dense_picture(plan, level, frame=frame, timestep=timestep)
+        level.index: dense_picture(
+            plan, level, frame=frame, timestep=timestep, words_only=words_only
+        )
         for level in plan.levels
         if level.modulated
     }
 
 
-def dense_picture(plan: MaskPlan, level: PlanLevel, *, frame: int, timestep: float) -> Image.Image:
+def dense_picture(
+    plan: MaskPlan, level: PlanLevel, *, frame: int, timestep: float, words_only: bool = False
+) -> Image.Image:
     """Draw a latent frame's cross-attention (left) and self-attention (right) modulation.
 
     Rows are queries in raster order, columns are keys: text tokens on the left, the latent tokens
@@ -81,10 +90,13 @@ def dense_picture(plan: MaskPlan, level: PlanLevel, *, frame: int, timestep: flo
     shown = "" if len(query) == rows * columns else f", {len(query)} shown"
     frames = [plan.frames[plan.groups[int(other)][0]] for other in scope[spread]]
     source = plan.frames[plan.groups[frame][0]]
+    keys = f"left, text tokens 0 to {words - 1}; right, latent tokens of "
+    keys += f"frame{'s' * (len(frames) > 1)} " + ", ".join(map(str, frames))
+    if words_only:
+        panels, keys = panels[:1], f"text tokens 0 to {words - 1}"
     titles = [
         f"level {level.index}: {columns}x{rows} latent tokens of frame {source}{shown}",
-        f"keys: left, text tokens 0 to {words - 1}; right, latent tokens of "
-        f"frame{'s' * (len(frames) > 1)} " + ", ".join(map(str, frames)),
+        f"keys: {keys}",
         f"timestep {timestep:g}; teal attracts, purple repels; darker is stronger, up to 1",
     ]
     return _page(panels, titles, [f"{edit.region} -> “{edit.phrase}”" for edit in plan.edits])
@@ -131,7 +143,7 @@ def _framed(matrix: Colours, left: Colours, top: Colours) -> Colours:
 
 def _page(panels: Sequence[Colours], titles: Sequence[str], lines: Sequence[str]) -> Image.Image:
     gap = np.full((len(panels[0]), _GAP, 3), 255, np.uint8)
-    body = np.concatenate([gap, panels[0], gap, panels[1], gap], axis=1)
+    body = np.concatenate([gap, *(part for panel in panels for part in (panel, gap))], axis=1)
     font = ImageFont.load_default(14)
     width = max(body.shape[1], *(round(font.getlength(title)) + 16 for title in titles))
     head = Image.new("RGB", (width, 20 * len(titles) + 8), "white")
