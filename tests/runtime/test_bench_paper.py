@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -392,6 +393,21 @@ def test_orders_other_than_the_paper_s_are_told() -> None:
     assert cost.sentences[0].startswith("Here, over 1 case: DMT 5.0")
     assert cost.published.startswith("In the paper, in minutes of an A6000, the best first: ")
     assert cost.sentences[1] == "These are too few cases to be sure of any of it."
+
+
+def test_values_and_ranks_stand_beside_the_papers() -> None:
+    one = of_the_paper({"VideoGrain": {"warp_flow": 5}, "TokenFlow": {"warp_flow": 4}}, 8)
+    found = {it.heading: it for it in against_paper([one])}
+    text = page([one], [chapter(one)], list(found.values()), about="")
+    row = text.split("<td>TokenFlow</td>")[1].split("</tr>")[0]
+    cells = re.findall(r"<td>(.*?)<br><b>(.*?)</b></td>", row)
+    mean = found["table 1: Warp-Err"].means["TokenFlow"]
+    assert cells[0] == ("96.48 (3)", "–")
+    assert cells[2] == ("2.82 (3)", f"{mean:.2f} (1)")
+    assert "paper: minutes; 0 cases" in text
+    values = found["table 1: Warp-Err"].as_json()["values"]
+    assert values["TokenFlow"] == {"paper": 2.82, "here": mean}
+    assert values["DMT"] == {"paper": 2.05, "here": None}
 
 
 def test_what_is_not_sure_is_not_told_apart() -> None:
