@@ -35,6 +35,9 @@ def _source_maps(spec: EditSpec, method: Method) -> Iterator[Unused]:
     maps = method.source_maps
     if not maps.cross_steps:
         yield Unused(("words",), "with `cross_steps 0%`", "write a larger `cross_steps`")
+    if method.regions == "both" and not spec.blend.start:
+        why = "with `regions both`: the source is restored there after every step"
+        yield Unused(("local_blend",), why, "write `regions attention`")
     masks_self = method.name == "fatezero" and maps.self_steps > 0
     if method.modulates:
         why = f"with `regions {method.regions}`: the edited regions are the masks"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from difflib import SequenceMatcher
 from itertools import groupby
@@ -118,16 +119,27 @@ def _show(console: Console, explanation: Explanation) -> None:
     head.append(f": {explanation.title}\n", "bold")
     console.print(head, soft_wrap=True)
     width = min(max(console.width, SHORTEST_LINE), LONGEST_LINE)
-    paragraphs = [
-        textwrap.fill(paragraph, width, break_long_words=False, break_on_hyphens=False)
-        for paragraph in explanation.text.split("\n\n")
-    ]
+    paragraphs = [_filled(paragraph, width) for paragraph in explanation.text.split("\n\n")]
     text = Text("\n\n".join(paragraphs) + "\n")
     text.highlight_regex(r"`[^`]+`", "cyan")
     console.print(text, soft_wrap=True)
     _show_example(console, "Wrong", "red", explanation.wrong)
     console.print()
     _show_example(console, "Right", "green", explanation.right)
+
+
+def _filled(paragraph: str, width: int) -> str:
+    """Wrap a paragraph, or each item of a list."""
+    return "\n".join(
+        textwrap.fill(
+            item,
+            width,
+            subsequent_indent="  " if item.startswith("- ") else "",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for item in re.split(r"\n(?=- )", paragraph)
+    )
 
 
 def _show_example(console: Console, verdict: str, colour: str, example: Example) -> None:

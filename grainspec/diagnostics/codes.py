@@ -197,6 +197,7 @@ WARNINGS: dict[str, str] = {
     "G555": "key frames of windows are out of order for motion modules",
     "G565": "the source prompt lacks words that a method compares with the target's",
     "G588": "the denoiser does not read the negative prompt",
+    "G589": "a method's masks from attention to words cover the whole frame",
     "G745": "some jobs of a batch are the same",
     "G754": "some GPUs of a run make it no faster",
     "G759": "a shared cache is not used",

@@ -112,7 +112,7 @@ def read_explanations(page: str) -> dict[str, Explanation]:
         by_code[code] = Explanation(
             code,
             family,
-            re.sub(r"(?<!\n)\n(?!\n)", " ", section["text"]),
+            re.sub(r"(?<!\n)\n(?!\n|- )[ ]*", " ", section["text"]),  # but for items of lists
             _example(code, section["wrong_kind"], section["wrong"]),
             _example(code, section["right_kind"], section["right"]),
         )

@@ -217,6 +217,15 @@ def test_sections_are_read() -> None:
     )
 
 
+def test_items_of_lists_have_lines_of_their_own(grain: Grain) -> None:
+    text = "Either:\n\n- one that\n  is long\n- another"
+    (explanation,) = read_explanations(SECTION.replace("Why\nit is.", text)).values()
+    assert explanation.text == "Either:\n\n- one that is long\n- another"
+    shown = grain("explain", "G580").out
+    assert "kept.\n- FiVE-Bench: " in shown
+    assert "brackets\n  are bound" in shown
+
+
 @pytest.mark.parametrize(
     ("page", "words"),
     [

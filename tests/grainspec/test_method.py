@@ -261,6 +261,14 @@ def test_a_mask_of_words_needs_a_word_of_the_source() -> None:
         ),
         ("video_p2p { regions off mask_threshold 50% }", []),
         (
+            "video_p2p { regions both local_blend 40% }",
+            [
+                "`local_blend` has no effect with `regions both`: the source is restored there "
+                "after every step"
+            ],
+        ),
+        ("fatezero { regions attention local_blend 40% }", []),
+        (
             "ground_a_video { regions blend grounded 40% }",
             ["`grounded` has no effect with `regions blend`"],
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from clip_folders import write_frames, write_masks
 from command import Grain
 from PIL import Image
 from tiny_models import save_two_levels
+from wan import tiny_wan
 
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.loading import load
@@ -22,7 +24,7 @@ from grainspec_runtime.bench.own.check import check_edits, summed
 from grainspec_runtime.bench.own.layouts import find_edits
 from grainspec_runtime.bench.own.methods import LAYOUTS, own_methods
 from grainspec_runtime.bench.own.report import chapter
-from grainspec_runtime.bench.own.run import OwnBench, edit_folder
+from grainspec_runtime.bench.own.run import Outcome, OwnBench, edit_folder
 from grainspec_runtime.bench.own.specs import Specs
 from grainspec_runtime.bench.paper.page import render
 from grainspec_runtime.bench.paper_measures import Values
@@ -253,6 +255,38 @@ def test_an_edit_that_a_model_refuses_as_it_is_written_is_kept(specs: Path, tmp_
     assert list(checked.warnings) == ["edit"]
 
 
+def test_methods_of_other_kinds_of_models_are_refused(specs: Path, tmp_path: Path) -> None:
+    """They would be made in another way than their names say."""
+
+    class Silent:
+        def begin(self, edit: str, method: str) -> None: ...
+        def stage(self, stage: str, done: int, total: int) -> None: ...
+        def end(self, outcome: Outcome, reason: str = "") -> None: ...
+
+    edits = find_edits(specs, LAYOUTS).edits
+    for model, names, kind in (
+        ("demo-image", ("FlowEdit", "FlowEdit + our masks", "FlowAnchor"), "flow-matching video"),
+        (str(tiny_wan(tmp_path / "wan")), ("VideoGrain",), "image"),
+    ):
+        bench = OwnBench(own_methods(names), tmp_path / "out", "cpu", model=model)
+        [result] = bench.run(edits, Silent())
+        assert not result["scores"]
+        assert result["not_run"] == dict.fromkeys(names, f"it is a method for {kind} models")
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_only_who_writes_numbers_of_frames_is_warned_about_them(
+    specs: Path, tmp_path: Path, written: bool
+) -> None:
+    for picture in sorted(specs.rglob("0*.png"), reverse=True):  # from 1 on, as in some data sets
+        picture.rename(picture.with_name(f"{int(picture.stem) + 1:05}.png"))
+    (specs / "edit.grain").write_text(SPEC.replace("64x64 }", "64x64 frames 0..1 }"))
+    edits = [replace(it, is_written=written) for it in find_edits(specs, LAYOUTS).edits]
+    bench = OwnBench(own_methods(("ours",)), tmp_path, "cpu", model="demo-image")
+    checked = check_edits(bench, edits, lambda done, total: None)
+    assert ("G336" in [it.code for it in checked.warnings["edit"]]) == written
+
+
 def test_warnings_of_clips_are_summed_by_code() -> None:
     one, two = Diagnostic("G510", "not on “bow”", "Use."), Diagnostic("G103", "`hill` is not used")
     found = summed({"a": (one, one), "b": (two, one), "c": (one,)})
@@ -330,18 +364,19 @@ def test_the_command_edits_measures_and_resumes(
 ) -> None:
     model = save_two_levels(tmp_path / "model")
     out = tmp_path / "bench"
-    chosen = ("--method", "ours", "--method", "VideoGrain", "--method", "FlowEdit")
-    chosen += ("--method", "DFVEdit")
+    chosen = ("--method", "ours", "--method", "VideoGrain", "--method", "FateZero")
+    chosen += ("--method", "FlowEdit", "--method", "DFVEdit")
     arguments = ("bench", "--clips", specs, "--model", model, *chosen, "--clip", "none")
     said = grain(*arguments, "-o", out, "--device", "cpu", "--format", "json")
     assert said.code == 0, said.err
     [result] = said.json["results"]
-    assert set(result["scores"]) == {"ours", "VideoGrain", "FlowEdit"}
+    assert set(result["scores"]) == {"ours", "VideoGrain", "FateZero"}
+    assert result["not_run"]["FlowEdit"] == "it is a method for flow-matching video models"
     assert "not supported" in result["not_run"]["DFVEdit"]
     assert said.json["not_run"]["DFVEdit"].startswith("1 of 1 edit: ")
     ours = result["scores"]["ours"]
     assert ours["warp_flow"] > 0
-    for scores in result["scores"].values():  # FlowEdit has no regions, and is measured like ours
+    for scores in result["scores"].values():
         assert scores["psnr"] > 5
     assert ours["warp_source"] is None  # nobody knows the exact flow
     assert ours["total"] > 0
@@ -360,7 +395,7 @@ def test_the_command_edits_measures_and_resumes(
     assert again.code == 0, again.err
     assert "Table 1: quality" in again.out
     assert "not run: DFVEdit: 1 of 1 edit: " in again.out
-    assert "1 edit × 4 methods" in again.err
+    assert "1 edit × 5 methods" in again.err
     both = grain("bench", "--clips", specs, "--paper")
     assert both.code == 2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from wan import tiny_wan
 from grainspec import parse
 from grainspec.model.settings.method import Method as TechniqueSettings
 from grainspec.model.settings.profiles import PROFILES
+from grainspec_runtime.bench.cases import make_case
 from grainspec_runtime.bench.clip_cases import make_clip_case
 from grainspec_runtime.bench.clips import RenderedCase
 from grainspec_runtime.bench.methods import POSE, Method
@@ -29,8 +31,10 @@ from grainspec_runtime.bench.paper.choose import Chosen, choose
 from grainspec_runtime.bench.paper.maps import overlap
 from grainspec_runtime.bench.paper.methods import (
     IMAGE,
+    OTHER_THRESHOLD,
     OWN_GUIDANCE,
     PUBLISHED,
+    UNBLENDED,
     VIDEO,
     WITH_MASKS,
     WITHOUT_POSES,
@@ -81,6 +85,18 @@ def test_every_method_of_the_paper_is_there_as_published_and_with_our_masks() ->
         assert (method.technique["reweight"], method.place_weight) == (4.0, weight)
         assert method.attention == {"frames": "sparse_causal"}
     assert named["FateZero"].attention == {"frames": "first_last"}
+    assert [(it.name, it.technique) for it in OTHER_THRESHOLD] == [
+        (f"{name}, threshold 60 %", {**(named[name].technique or {}), "mask_threshold": 0.6})
+        for name in ("FateZero", "Video-P2P")
+    ]
+
+
+def test_short_clips_have_two_key_frames() -> None:
+    [method] = (it for it in PUBLISHED if it.name == "TokenFlow")
+    for case, interval in ((CASE, None), (make_case(0, "held-out"), 4)):
+        made = method.spec(case, 4).method
+        assert made is not None
+        assert made.interval == interval
 
 
 def test_only_rows_that_say_so_are_without_the_paper_s_controlnet() -> None:
@@ -232,13 +248,20 @@ def test_each_setting_of_the_published_code_has_a_row_of_its_own() -> None:
     code, equations = PROFILES["videograin"], PROFILES["stable_diffusion"]
     differing = {k for k in type(code).model_fields if getattr(code, k) != getattr(equations, k)}
     assert {"self_area", "outside", "overlap", "resize", "timestep_offset"} <= differing
-    alone = [set(m.attention) - {"profile"} for m in SETTINGS if len(m.attention) == 2]
-    assert sorted(map(tuple, alone)) == sorted((name,) for name in differing)
-    for method in SETTINGS:
-        spec = method.spec(CASE, 4)
-        if len(method.attention) == 2:
-            [name] = set(method.attention) - {"profile"}
-            assert getattr(spec.attention, name) == getattr(equations, name)
+    published = IMAGE[1].attention
+    alone = {
+        name: method
+        for method in SETTINGS
+        for name in method.attention
+        if method.attention["profile"] == "videograin"
+        and method.attention != published
+        and method.attention[name] != published.get(name)
+    }
+    assert set(alone) == {*differing, "norm"}
+    for name, method in alone.items():
+        wanted = "each" if name == "norm" else getattr(equations, name)
+        assert getattr(method.spec(CASE, 4).attention, name) == wanted
+        assert {**method.attention, name: None} == {**published, name: None}
     whole = {method.name: method.spec(CASE, 4) for method in SETTINGS}
     assert whole["VideoGrain, all of these"].attention.profile == "stable_diffusion"
     assert whole["VideoGrain, late blend"].blend.start == 0.25
@@ -438,6 +461,21 @@ def test_orders_other_than_the_paper_s_are_told() -> None:
     assert cost.sentences[1] == "These are too few cases to be sure of any of it."
 
 
+def test_values_and_ranks_stand_beside_the_papers() -> None:
+    one = of_the_paper({"VideoGrain": {"warp_flow": 5}, "TokenFlow": {"warp_flow": 4}}, 8)
+    found = {it.heading: it for it in against_paper([one])}
+    text = page([one], [chapter(one)], list(found.values()), about="")
+    row = text.split("<td>TokenFlow</td>")[1].split("</tr>")[0]
+    cells = re.findall(r"<td>(.*?)<br><b>(.*?)</b></td>", row)
+    mean = found["table 1: Warp-Err"].means["TokenFlow"]
+    assert cells[0] == ("96.48 (3)", "–")
+    assert cells[2] == ("2.82 (3)", f"{mean:.2f} (1)")
+    assert "paper: minutes; 0 cases" in text
+    values = found["table 1: Warp-Err"].as_json()["values"]
+    assert values["TokenFlow"] == {"paper": 2.82, "here": mean}
+    assert values["DMT"] == {"paper": 2.05, "here": None}
+
+
 def test_what_is_not_sure_is_not_told_apart() -> None:
     one = of_the_paper({"VideoGrain": {"clip_t": 5}, "TokenFlow": {"clip_t": 5.001}}, 8)
     [found] = [it for it in against_paper([one]) if it.heading == "table 1: CLIP-T"]
@@ -517,7 +555,7 @@ def test_the_page_shows_everything_and_escapes_it() -> None:
     text = page([made], [told], against_paper([made]), about="2 steps.")
     for expected in (
         "The paper does &lt;this&gt;",
-        "In the paper VideoGrain (98.63)",
+        "In the paper, the best first: VideoGrain 98.63",
         "Table 1: quality",
         "DMT: no `method dmt`",
         "demo-image/clips/case-3/other.webp",
@@ -549,7 +587,8 @@ def test_the_command_measures_and_resumes(
     assert said.code == 0, said.err
     assert said.err.startswith("finding out which methods each model runs")
     assert "estimate: about " in said.err
-    skipped = len(("VideoGrain", *WITHOUT_POSES, "TokenFlow")) + 8 + len(SETTINGS)  # 8 scopes
+    skipped = len(("VideoGrain", *WITHOUT_POSES, "TokenFlow", *UNBLENDED, *OTHER_THRESHOLD))
+    skipped += 8 + len(SETTINGS)  # 8 scopes
     assert f"wan: 1 case × 2 methods, 1 with maps; {skipped} methods not run" in said.err
     for line in ("Table 1: quality", "Table 2: cost of an edit", "Modulation", "Localise and edit"):
         assert line in said.out

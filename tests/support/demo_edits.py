@@ -16,6 +16,7 @@ from clips import EXAMPLES
 from torch import Tensor
 
 from grainspec import parse
+from grainspec.diagnostics import Diagnostic
 from grainspec.model.demo_models import DemoModel
 from grainspec.model.settings.method import EditingName
 from grainspec.model.spec import Method, Sampler
@@ -36,6 +37,12 @@ edit instance left -> "green robot"
 {more}
 """
 _OF_SPEC = ("inject", "freeu", "blend")
+
+
+def warned(finding: Diagnostic) -> None:
+    """Fail, but for attention to words, which is nowhere low in the demo's image model."""
+    if finding.code != "G589":
+        pytest.fail(str(finding))
 
 
 class DemoClip:
@@ -109,7 +116,7 @@ class DemoClip:
             stage=stage,
             begin=begin,
             keep=keep,
-            warn=lambda finding: pytest.fail(str(finding)),
+            warn=warned,
         ).latents
 
     def reconstructed(self, process: Process, job: Job) -> Tensor:

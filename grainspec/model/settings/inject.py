@@ -17,8 +17,9 @@ class Inject(Node):
     """Replace features of the edit by those of the source clip, to preserve structure and poses.
 
     It is off unless a spec has ``inject``. As in Plug-and-Play (Tumanyan et al., CVPR 2023), whose
-    constants are the defaults. VideoGrain's code injects at other layers, and in at most 10 of 50
-    steps when an edit has several regions: ``{ features 20%  self 20%  layers videograin }``.
+    constants are the defaults. VideoGrain's code injects at other layers, and in half of its
+    examples in no step, in others in 5 to 12 or 30 to 40 of 50: ``{ features 20%  self 20%  layers
+    videograin }``.
     """
 
     features: Percent = Field(

@@ -142,6 +142,10 @@ def order_of(values: Mapping[str, Values], *, higher_is_better: bool, digits: in
     names = sorted(known, key=lambda name: -sign * known[name].mean)
     if len(names) < 2:
         return "Fewer than two methods have values."
+    cases = max(it.cases for it in known.values())
+    if cases < LEAST_CASES:
+        chain = ", ".join(f"{name} ({known[name].mean:.{digits}f})" for name in names)
+        return f"{chain}: too few cases ({cases}) to tell them apart."
     return "\n".join(
         _compared(known, values, better, worse, sign, digits)
         for better, worse in itertools.pairwise(names)

@@ -6,16 +6,17 @@ Those on clips are in :mod:`grainspec_runtime.bench.clip_methods`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from grainspec import ALL, Builder, GrainError
+from grainspec.model.settings.method import KEY_FRAME_INTERVAL, MethodName
 from grainspec.model.settings.method import Method as TechniqueSettings
-from grainspec.model.settings.method import MethodName
 from grainspec.model.settings.sampler import Sampler
 from grainspec.model.spec import DEMO, Attention, Edit, EditSpec, Inject
 from grainspec_runtime.bench.case import SIZE, Case
 from grainspec_runtime.bench.reweighted import PLACES
 
+Kind = Literal["image", "flow-matching video"]
 GUIDANCE = 4.0
 _OWN_SAMPLING: dict[str, Any] = {"process": None, "amplify": Sampler().amplify}
 """Settings of the sampler that belong to a method, with their defaults; the others suit the demo
@@ -35,7 +36,8 @@ class Method:
     words of edits, as in Prompt-to-Prompt. technique: ``name`` and settings of the statement
     `method`, an editing method of another paper. place_weight: the `weight` of edits of the place.
     as_written: a user's spec stays as it is. stands_for: the process or the profile of attention
-    that has the departures from the publication, if no technique has.
+    that has the departures from the publication, if no technique has. kind: the models that the
+    method is for, if not for all.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Method:
     place_weight: float = 1.0
     as_written: bool = False
     stands_for: str = ""
+    kind: Kind | None = None
 
     @property
     def publication(self) -> str:
@@ -88,6 +91,8 @@ class Method:
             builder = builder.flow()
         if self.technique is not None:
             settings = dict(self.technique)
+            if settings["name"] == "tokenflow" and case.frames <= KEY_FRAME_INTERVAL:
+                settings["interval"] = case.frames // 2  # two key frames, not one
             builder = builder.method(settings.pop("name"), **settings)
         if model != DEMO:
             builder = replace(builder, size=(SIZE, SIZE)).model(model)
@@ -104,6 +109,10 @@ class Method:
             for statement in spec.edits
         )
         return spec.replaced({}, edits=edits)
+
+    def unsuited(self, kind: Kind) -> str:
+        """Why the method is not for models of a kind; empty if it is."""
+        return "" if self.kind in (None, kind) else f"it is a method for {self.kind} models"
 
     @property
     def missing(self) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import functools
 import json
 import multiprocessing
+import os
+import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -34,6 +37,9 @@ from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.models.fingerprint import content_digest
 from grainspec_runtime.prepare import prepare
 
+SITTING = "sitting"
+_SITTING = f"{socket.gethostname()} {os.getpid()} {time.time():.0f}"
+"""Told with the cost of an edit: costs of one table may be of several runs of the command."""
 VERSION = 4
 """Increase when cases, scores or methods change, so that old and new results do not mix."""
 
@@ -172,11 +178,13 @@ def _run_case(index: int, job: Job) -> Result:
     def failed(method: Method, error: GrainError) -> None:
         result["not_run"][method.name] = failure_of(error)
 
+    is_apart = index < job.apart
     for method, values, frames in bench.edits(
-        rendered, missing, job.steps, apart=index < job.apart, failed=failed
+        rendered, missing, job.steps, apart=is_apart, failed=failed
     ):
         save_clip(frames, clips / f"{file_name(method.name)}.webp")
-        result["scores"][method.name] = {"key": keys[method.name], **values}
+        score = {"key": keys[method.name], **values}
+        result["scores"][method.name] = score | ({SITTING: _SITTING} if is_apart else {})
         with whole_file(path) as partial:
             partial.write_text(json.dumps(result, indent=1) + "\n")
     return result

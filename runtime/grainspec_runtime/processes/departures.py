@@ -22,6 +22,8 @@ OF_PROFILES: Mapping[str, tuple[str, ...]] = {
         "mask's frame is that of the source clip, because others are out of register.",
         "VideoGrain's code rounds odd sizes of latents down in its masks; here they are rounded "
         "up, because the network does so.",
+        "VideoGrain's code has FreeU's second version, whose backbone factor is another for each "
+        "pixel; here it is the first one, because diffusers has that.",
         "VideoGrain's code divides areas by those of all frames, and orders masks and keys "
         "differently, in attention to the first and the previous frame; here areas are those of "
         "the frames in scope, because negative strengths would follow.",

@@ -25,11 +25,15 @@ _MOST_FILES = 20_000
 
 @dataclass(frozen=True)
 class ClipEdit:
-    """An edit of a clip: its name, its spec, and the folder where the spec's paths start."""
+    """An edit of a clip: its name, its spec, and the folder where the spec's paths start.
+
+    is_written: whether the spec is the user's, and not made from a data set.
+    """
 
     name: str
     spec: EditSpec
     base: Path
+    is_written: bool = False
 
 
 @dataclass(frozen=True)

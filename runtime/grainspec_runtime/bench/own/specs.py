@@ -32,9 +32,11 @@ class Specs:
                 left_out[name] = failure_of(error)
                 continue
             if spec.target:
-                edits.append(ClipEdit(name, spec.without_variants(), path.parent))
+                edits.append(ClipEdit(name, spec.without_variants(), path.parent, is_written=True))
             edits += [
-                ClipEdit(f"{name}-{it.name}", spec.as_variant(it.name), path.parent)
+                ClipEdit(
+                    f"{name}-{it.name}", spec.as_variant(it.name), path.parent, is_written=True
+                )
                 for it in spec.variants
             ]
         return Found(self.name, edits, left_out)

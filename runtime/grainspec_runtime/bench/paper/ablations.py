@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from grainspec.model.settings.profiles import PROFILES
 from grainspec_runtime.bench.clip_methods import PULL
@@ -21,11 +22,15 @@ TEMPORAL: tuple[Method, ...] = tuple(
 )
 
 
+_INJECT: dict[str, Any] = {"layers": "videograin", "features": 0.2, "self": 0.2}
+
+
 def _settings() -> tuple[Method, ...]:
     """VideoGrain's code with one of our choices in place of its own, all of them, or its options.
 
     The settings are those in which the profile `videograin` departs from `stable_diffusion`, which
-    has the same constants in the equations of the paper.
+    has the same constants in the equations of the paper, and the scope of group norms, which is
+    another for the demo models than for all others.
     """
     code, equations = PROFILES["videograin"], PROFILES["stable_diffusion"]
     published = IMAGE[1]
@@ -34,12 +39,14 @@ def _settings() -> tuple[Method, ...]:
         for name in type(code).model_fields
         if getattr(code, name) != getattr(equations, name)
     }
+    ours |= {"norm": "each"}
+    theirs = {**code.model_dump(), **published.attention}
     alone = (
         replace(
             published,
             name=f"VideoGrain, {name} {_as_text(value)}",
-            about=f"{_as_text(value)} in place of {_as_text(getattr(code, name))}",
-            attention={"profile": "videograin", name: value},
+            about=f"{_as_text(value)} in place of {_as_text(theirs[name])}",
+            attention={**published.attention, name: value},
         )
         for name, value in ours.items()
     )
@@ -49,26 +56,32 @@ def _settings() -> tuple[Method, ...]:
             published,
             name="VideoGrain, all of these",
             about="the profile `stable_diffusion`: the paper's equations",
-            attention={"profile": "stable_diffusion"},
+            attention={"profile": "stable_diffusion", "norm": "each"},
         ),
         replace(
             published,
             name="VideoGrain, inject",
-            about="with the source's features in the layers of VideoGrain's code",
-            inject={"layers": "videograin"},
+            about="with the source's features in the layers of VideoGrain's code, in 20 % of the "
+            "steps; its examples have 0 to 80 %",
+            inject=_INJECT,
         ),
         replace(
             published,
             name="VideoGrain, flow, inject",
             about="with FLATTEN's attention and Plug-and-Play's features, as in its section 4.1",
-            inject={"layers": "videograin"},
+            inject=_INJECT,
             flow=True,
         ),
-        replace(published, name="VideoGrain, freeu", about="with FreeU, an option", freeu={}),
+        replace(
+            published,
+            name="VideoGrain, freeu",
+            about="with FreeU by the factors of VideoGrain's code",
+            freeu={"b1": 1.2, "b2": 1.5, "s1": 1.0, "s2": 1.0},
+        ),
         replace(
             published,
             name="VideoGrain, late blend",
-            about="blended from a quarter of the steps on",
+            about="blended from a quarter of the steps on, which is no option of its code",
             late=0.25,
         ),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from grainspec.cli.output import counted
@@ -43,6 +44,15 @@ class Column:
         """Whether the best value is the lowest."""
         return self.key not in ("clip_f", "clip_t", "q_edit")
 
+    @property
+    def heading(self) -> str:
+        """The measure's heading."""
+        return _HEADINGS[self.key]
+
+    def ranked(self, values: Mapping[str, float]) -> list[str]:
+        """The names of values, the best first."""
+        return sorted(values, key=values.__getitem__, reverse=not self.lower_is_better)
+
 
 _METHODS = (FATEZERO, CONTROLVIDEO, TOKENFLOW, GROUND_A_VIDEO, DMT, VIDEOGRAIN)
 _ABLATION = (NONE, CROSS, VIDEOGRAIN)
@@ -71,15 +81,34 @@ PUBLISHED_COLUMNS: tuple[Column, ...] = (
 
 @dataclass(frozen=True)
 class Against:
-    """A measure: its heading, the paper's order as text, and what differs here, in sentences."""
+    """A column of the paper, and the means here by row, of those that were run.
 
-    heading: str
+    published, sentences: the paper's order, and what differs here, as text. cases: how many the
+    means are over.
+    """
+
+    column: Column
+    means: Mapping[str, float]
+    cases: int
     published: str
     sentences: tuple[str, ...]
 
+    @property
+    def heading(self) -> str:
+        """The table's number and the measure."""
+        return f"table {self.column.table}: {self.column.heading}"
+
     def as_json(self) -> dict[str, Any]:
-        """The text for a JSON file."""
-        return {"published": self.published, "here": list(self.sentences)}
+        """The values and the text for a JSON file."""
+        return {
+            "published": self.published,
+            "here": list(self.sentences),
+            "values": {
+                name: {"paper": value, "here": self.means.get(name)}
+                for name, value in self.column.values.items()
+            },
+            "cases": self.cases,
+        }
 
 
 def against_paper(measured: Sequence[Measured]) -> list[Against]:
@@ -107,21 +136,25 @@ def merged(measured: Sequence[Measured], *, first: bool = False) -> list[Result]
 
 def _against(column: Column, results: Sequence[Result]) -> Against:
     key, sign = column.key, -1 if column.lower_is_better else 1
-    order = sorted(column.values, key=lambda name: -sign * column.values[name])
-    heading = f"table {column.table}: {_HEADINGS[key]}"
+    order = column.ranked(column.values)
     unit = f", in {column.unit} of an A6000" if column.unit else ""
     published = f"In the paper{unit}, the best first: {_chain(column.values, order)}."
     known = [name for name in order if is_measured(values_of(results, name, key))]
-    if len(known) < 2:
-        return Against(heading, published, ("Too few of its rows were run.",))
-    cases = [it for it in results if all(is_measured(values_of([it], n, key)) for n in known)]
+    cases = [
+        result
+        for result in results
+        if known and all(is_measured(values_of([result], name, key)) for name in known)
+    ]
     here = {name: values_of(cases, name, key) for name in known}
     means = {name: mean for name in known if (mean := mean_of(here[name])) is not None}
-    ours = _chain(means, sorted(means, key=lambda name: -sign * means[name]))
-    sentences = [f"Here, over {counted(len(cases), 'case')}: {ours}."]
+    found = partial(Against, column, means, len(cases), published)
+    if len(known) < 2:
+        return found(("Too few of its rows were run.",))
+    chain = _chain(means, column.ranked(means))
+    sentences = [f"Here, over {counted(len(cases), 'case')}: {chain}."]
     if len(cases) < LEAST_CASES:
         sentences.append("These are too few cases to be sure of any of it.")
-        return Against(heading, published, tuple(sentences))
+        return found(tuple(sentences))
     reversed_, open_, agreed = [], [], 0
     pairs = list(itertools.combinations(known, 2))
     for better, worse in pairs:
@@ -137,7 +170,7 @@ def _against(column: Column, results: Sequence[Result]) -> Against:
     sentences += [f"Other than in the paper: {sentence}." for sentence in reversed_]
     if open_:
         sentences.append(f"Not told apart: {'; '.join(open_)}.")
-    return Against(heading, published, tuple(sentences))
+    return found(tuple(sentences))
 
 
 def _chain(values: Mapping[str, float], order: Sequence[str]) -> str:

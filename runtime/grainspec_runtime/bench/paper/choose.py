@@ -12,12 +12,14 @@ from grainspec.diagnostics import GrainError
 from grainspec.model.demo_models import demo_model
 from grainspec_runtime.bench.case import Case
 from grainspec_runtime.bench.clips import RenderedCase
-from grainspec_runtime.bench.methods import Method, refusal_of
+from grainspec_runtime.bench.methods import Kind, Method, refusal_of
 from grainspec_runtime.bench.paper.ablations import SETTINGS, TEMPORAL, modulation
 from grainspec_runtime.bench.paper.methods import (
     IMAGE,
+    OTHER_THRESHOLD,
     OWN_GUIDANCE,
     PUBLISHED,
+    UNBLENDED,
     VIDEO,
     WITHOUT_POSES,
 )
@@ -78,7 +80,7 @@ def choose(model: str, case: Case, *, flow_matching: bool) -> Chosen:
     others = (*IMAGE[1:], *WITHOUT_POSES) if flow_matching else VIDEO[1:]
     ours = own[0]
     wanted: dict[Table, Sequence[Method]] = {
-        "comparison": (*own, *PUBLISHED, *OWN_GUIDANCE),
+        "comparison": (*own, *PUBLISHED, *UNBLENDED, *OWN_GUIDANCE, *OTHER_THRESHOLD),
         "temporal": () if flow_matching else TEMPORAL,
         "modulation": tuple(
             method
@@ -87,8 +89,8 @@ def choose(model: str, case: Case, *, flow_matching: bool) -> Chosen:
         ),
         "settings": () if flow_matching else (IMAGE[1], *SETTINGS),
     }
-    kind = "image" if flow_matching else "flow-matching video"
-    not_run = {method.name: f"it is a method for {kind} models" for method in others}
+    kind: Kind = "flow-matching video" if flow_matching else "image"
+    not_run = {method.name: method.unsuited(kind) for method in others}
     if flow_matching:
         reason = "a video transformer attends to all frames: it has no scope to choose"
         not_run |= {method.name: reason for method in TEMPORAL}

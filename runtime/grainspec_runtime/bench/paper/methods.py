@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from grainspec.model.settings.attention import FrameScope
-from grainspec.model.settings.method import REGIONS_AS_PUBLISHED, MethodName
+from grainspec.model.settings.method import REGIONS_AS_PUBLISHED, SOURCE_MAPS, MethodName
 from grainspec_runtime.bench.clip_methods import FLOW_EDIT
 from grainspec_runtime.bench.methods import OFF, POSE, Method
 
@@ -27,8 +27,12 @@ _flow = partial(unposed, sampler=FLOW_EDIT)
 _PUBLISHED: tuple[tuple[str, MethodName, str], ...] = (
     ("FateZero", "fatezero", "arXiv 2303.09535"),
     ("ControlVideo", "controlvideo", "arXiv 2305.13077"),
-    ("TokenFlow", "tokenflow", "arXiv 2307.10373"),
-    ("Ground-A-Video", "ground_a_video", "arXiv 2310.01107, with boxes around the regions"),
+    ("TokenFlow", "tokenflow", "arXiv 2307.10373, a key frame every 8 frames, of 8 every 4"),
+    (
+        "Ground-A-Video",
+        "ground_a_video",
+        "arXiv 2310.01107, with boxes around the regions; kept outside our masks, not the boxes",
+    ),
     ("DMT", "dmt", "arXiv 2311.17009"),
     ("Video-P2P", "video_p2p", "arXiv 2303.04761, words of edits × 4, of an edited place × 2"),
     ("DFVEdit", "dfvedit", "arXiv 2506.20967"),
@@ -92,9 +96,10 @@ IMAGE: tuple[Method, ...] = (
     clip("ours", "attention modulation with the model's own profile"),
     clip(
         "VideoGrain",
-        "the profile `videograin`: the published code",
-        {"profile": "videograin"},
+        "the profile `videograin`: the published code, with group norms over the clip",
+        {"profile": "videograin", "norm": "clip"},
         stands_for="videograin",
+        kind="image",
     ),
 )
 WITHOUT_POSES: tuple[Method, ...] = tuple(
@@ -103,6 +108,7 @@ WITHOUT_POSES: tuple[Method, ...] = tuple(
         name=method.name + UNPOSED,
         about="the same without a ControlNet, which no method of the paper is",
         control=None,
+        kind="image",
     )
     for method in IMAGE
 )
@@ -115,12 +121,14 @@ VIDEO: tuple[Method, ...] = (
         OFF,
         everywhere=True,
         stands_for="flow_edit",
+        kind="flow-matching video",
     ),
     _flow(
         "FlowEdit" + WITH_MASKS,
         "the same, blended outside the regions",
         OFF,
         stands_for="flow_edit",
+        kind="flow-matching video",
     ),
     unposed(
         "FlowAnchor",
@@ -128,6 +136,7 @@ VIDEO: tuple[Method, ...] = (
         {"profile": "flowanchor"},
         sampler={**FLOW_EDIT, "skip": 0.08, "amplify": 1.0},
         stands_for="flowanchor",
+        kind="flow-matching video",
     ),
 )
 PUBLISHED = _published()
@@ -141,3 +150,28 @@ OWN_GUIDANCE: tuple[Method, ...] = (
     ),
 )
 """A method with the guidance of its paper, where the demo's video model wants another."""
+UNBLENDED: tuple[Method, ...] = tuple(
+    replace(
+        method,
+        name=f"{method.name}, unblended",
+        about="the same with nothing kept outside our masks: boxes for attention alone",
+        technique={**method.technique, "regions": "attention"},
+    )
+    for method in PUBLISHED
+    if method.technique is not None and method.technique["name"] == "ground_a_video"
+)
+"""Without our masks; what the paper keeps is the clip outside of all boxes."""
+OTHER_THRESHOLD: tuple[Method, ...] = tuple(
+    replace(
+        method,
+        name=f"{method.name}, threshold 60 %",
+        about="the same with `mask_threshold 60%`: nearly all attention of the demo's image model "
+        "to a word is above the published 30% of its maximum",
+        technique={**method.technique, "mask_threshold": 0.6},
+    )
+    for method in PUBLISHED
+    if method.technique is not None
+    and method.technique["name"] in SOURCE_MAPS
+    and method.technique["regions"] == "off"
+)
+"""Those that find edits by attention to words, which is nowhere low in the demo's image model."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from grainspec_runtime.bench.paper.against import Against
+from grainspec_runtime.bench.paper.against import Against, Column
 from grainspec_runtime.bench.paper.maps import KINDS
 from grainspec_runtime.bench.paper.run import Measured
 from grainspec_runtime.bench.paper.tables import Chapter
@@ -66,10 +66,37 @@ def render(
         title=title,
         about=about,
         against=against,
+        paper_tables=_beside_the_paper(against),
         warnings=warnings,
         left_out=left_out,
         width=width,
     )
+
+
+def _beside_the_paper(against: Sequence[Against]) -> list[dict[str, Any]]:
+    """The paper's tables: for each row and column, value and rank in the paper and here."""
+    tables = []
+    for number in dict.fromkeys(one.column.table for one in against):
+        columns = [one for one in against if one.column.table == number]
+        rows = [
+            (
+                name,
+                [
+                    (_ranked(it.column, it.column.values, name), _ranked(it.column, it.means, name))
+                    for it in columns
+                ],
+            )
+            for name in columns[0].column.values
+        ]
+        headings = [(it.column.heading, it.column.unit, it.cases) for it in columns]
+        tables.append({"number": number, "headings": headings, "rows": rows})
+    return tables
+
+
+def _ranked(column: Column, values: Mapping[str, float], name: str) -> str:
+    if name not in values:
+        return "–"
+    return f"{values[name]:.2f} ({column.ranked(values).index(name) + 1})"
 
 
 def _cases(measured: Measured) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from grainspec.diagnostics import Diagnostic
 from grainspec.model.settings.method import Method, method_of
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, plan_of_frames
@@ -31,6 +32,7 @@ from grainspec_runtime.modulation.windowed import WindowedAttention, clip_attent
 from grainspec_runtime.processes.denoiser import Predict
 from grainspec_runtime.processes.invert_and_sample import InvertAndSample
 from grainspec_runtime.processes.methods.word_masks import (
+    Coverage,
     LocalBlend,
     RegionMask,
     SourceWordMask,
@@ -120,8 +122,9 @@ class MapProcess(InvertAndSample):
             texts = (job.negative, job.plan.target, job.source)
             *prompts, source = (self.checkpoint.encode_prompt(text) for text in texts)
             trajectory, cached = self.inversions.of(job, progress, warn)
-        swapped = self._attention(job)
-        blend = self._local_blend(job, swapped, trajectory)
+        self_masks, blended = Coverage(), Coverage()
+        swapped = self._attention(job, self_masks)
+        blend = self._local_blend(job, swapped, trajectory, blended)
         if blend is not None and begin is not None:
             blend.restore(begin[1])
         predictor = SourceMapPredictor(
@@ -147,9 +150,12 @@ class MapProcess(InvertAndSample):
                 begin=begin,
                 keep=lambda done, state: keep(done, {**state, **(blend.state() if blend else {})}),
             )
+        for coverage, without in ((self_masks, _NO_SELF_MAPS), (blended, _NO_LOCAL_BLEND)):
+            if begin is None and coverage.is_all:
+                warn(_covers_all(method_of(job), without))
         return Sampled(latents, cached)
 
-    def _attention(self, job: Job) -> Attention:
+    def _attention(self, job: Job, coverage: Coverage) -> Attention:
         settings = self._settings(job)
 
         def of_window(window: FrameWindow) -> Attention:
@@ -157,16 +163,18 @@ class MapProcess(InvertAndSample):
             attention = MapAttention(plain, settings)
             if self.masks_self:
                 plan = plan_of_frames(job.plan, window.frames)
-                attention.self_mask = self._self_mask(attention, plan, method_of(job))
+                attention.self_mask = self._self_mask(attention, plan, method_of(job), coverage)
             return attention
 
         return clip_attention(job.windows, of_window, device=self.checkpoint.device)
 
-    def _self_mask(self, attention: MapAttention, plan: MaskPlan, method: Method) -> SelfMask:
+    def _self_mask(
+        self, attention: MapAttention, plan: MaskPlan, method: Method, coverage: Coverage
+    ) -> SelfMask:
         """Return the mask of self-attention: the edited regions, or the edited words'."""
         if method.modulates:
             return RegionMask(plan, self.checkpoint.device)
-        return SourceWordMask(attention, grids_of(plan), method.mask_threshold)
+        return SourceWordMask(attention, grids_of(plan), method.mask_threshold, coverage)
 
     def _settings(self, job: Job) -> MapSettings:
         method, alignment, device = method_of(job), alignment_of(job), self.checkpoint.device
@@ -184,7 +192,9 @@ class MapProcess(InvertAndSample):
             words=edited if blends else (),
         )
 
-    def _local_blend(self, job: Job, attention: Attention, trajectory: Tensor) -> LocalBlend | None:
+    def _local_blend(
+        self, job: Job, attention: Attention, trajectory: Tensor, coverage: Coverage
+    ) -> LocalBlend | None:
         """Return the blending of latents by words, or by regions; None for none."""
         method = method_of(job)
         start = method.source_maps.local_blend
@@ -200,7 +210,21 @@ class MapProcess(InvertAndSample):
             until=self.local_blend_until,
             region_F1hw=edited_F1hw if method.modulates else None,
             ranks=self.denoiser.ranks,
+            coverage=coverage,
         )
+
+
+_NO_SELF_MAPS = "no self-attention was the source's"
+_NO_LOCAL_BLEND = "`local_blend` restored nothing"
+
+
+def _covers_all(method: Method, effect: str) -> Diagnostic:
+    """Warn (G589) that masks of words covered the frame in every step, with what that means."""
+    share = f"{method.mask_threshold:.0%}"
+    message = f"attention to the words of edits was above {share} of its maximum on the whole "
+    message += f"frame, in every step of `method {method.name}`: {effect}"
+    cure = "Write a larger `mask_threshold`, or `regions attention`."
+    return Diagnostic("G589", message, cure, method.span_of("mask_threshold") or method.span)
 
 
 def alignment_of(job: Job) -> PromptAlignment:

@@ -10,7 +10,7 @@ Dimensions: F frames, N tokens of a frame, h rows and w columns of latents.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -26,6 +26,9 @@ from grainspec_runtime.ranks import ALONE, Ranks
 Grid = tuple[int, int]
 """Rows and columns."""
 
+_ALL = 0.99
+"""The share of a frame from which on a mask covers all of it."""
+
 _STATE = "word_maps"
 _TINY = torch.finfo(torch.float32).tiny
 
@@ -35,6 +38,24 @@ def word_mask(maps_FHW: Tensor, share: float, grid: Grid) -> Tensor:
     near = functional.max_pool2d(maps_FHW[:, None], 3, stride=1, padding=1)
     near = functional.interpolate(near, grid)[:, 0]
     return near / near.amax((1, 2), keepdim=True).clamp_min(_TINY) > share
+
+
+class Coverage:
+    """The least share of the frames that masks covered in a run; 1 before the first one."""
+
+    def __init__(self) -> None:
+        self._least = torch.ones(())
+        self.is_known = False
+
+    def add(self, mask: Tensor) -> None:
+        """Add a mask, bool."""
+        self.is_known = True
+        self._least = torch.minimum(self._least.to(mask.device), mask.float().mean())
+
+    @property
+    def is_all(self) -> bool:
+        """Whether there were masks, and each covered everything."""
+        return self.is_known and bool(self._least > _ALL)
 
 
 def grids_of(plan: MaskPlan) -> dict[int, Grid]:
@@ -47,11 +68,13 @@ class SourceWordMask:
     """The mask m of self-attention from the source's attention to the edited words, at this step.
 
     As in FateZero (arXiv 2303.09535, attention map blending), whose threshold τ is ``share``.
+    ``coverage`` receives the masks.
     """
 
     attention: MapAttention
     grids: Mapping[int, Grid]
     share: float
+    coverage: Coverage = field(default_factory=Coverage)
 
     def __call__(self, layer: AttentionLayer, tokens: int) -> Tensor | None:
         """Return it for a layer, ``[F, N]``; None (for 0) if the source has no edited words."""
@@ -59,6 +82,7 @@ class SourceWordMask:
         if maps.level() is None:
             return None
         mask = word_mask(_on_grid(maps, self.grids), self.share, self.grids[layer.level])
+        self.coverage.add(mask)
         return mask.flatten(1)
 
 
@@ -82,7 +106,7 @@ class LocalBlend:
     α = B(M̄) ∪ B(M̄ˢ), with the means of the maps over the steps so far, of the edit and of the
     source. ``region_F1hw`` is α instead, if it is given. ``trajectory`` is the source's inversion;
     steps before the share ``start`` of all and from ``until`` on are not blended. ``ranks`` says
-    of which windows this process has maps.
+    of which windows this process has maps. ``coverage`` receives the masks of words.
     """
 
     def __init__(
@@ -96,12 +120,14 @@ class LocalBlend:
         until: float = 1.0,
         region_F1hw: Tensor | None = None,
         ranks: Ranks = ALONE,
+        coverage: Coverage | None = None,
     ) -> None:
         self._attention = attention
         self._trajectory = trajectory
         self._grids = grids
         self._share = share
         self._ranks = ranks
+        self._coverage = coverage or Coverage()
         steps = len(trajectory) - 1
         self._steps = range(first_steps(start, steps), first_steps(until, steps))
         self._region_F1hw = region_F1hw
@@ -132,7 +158,9 @@ class LocalBlend:
         assert self._sums is not None
         grid = (x_Fchw.shape[2], x_Fchw.shape[3])
         masks = [word_mask(maps.to(x_Fchw), self._share, grid) for maps in self._sums]
-        return (masks[0] | masks[1])[:, None].to(x_Fchw)
+        mask = masks[0] | masks[1]
+        self._coverage.add(mask)
+        return mask[:, None].to(x_Fchw)
 
 
 def _clip_maps(attention: Attention, grids: Mapping[int, Grid], ranks: Ranks) -> Tensor:
