@@ -42,7 +42,7 @@ from grainspec_runtime.bench.paper.methods import (
 from grainspec_runtime.bench.paper.page import page
 from grainspec_runtime.bench.paper.run import Measured, Part, estimate
 from grainspec_runtime.bench.paper.tables import chapter
-from grainspec_runtime.bench.run import Job
+from grainspec_runtime.bench.run import SITTING, Job
 from grainspec_runtime.bench.summary import MEASURES, PAPER_MEASURES, Result
 from grainspec_runtime.prepare import prepare
 from grainspec_runtime.processes.departures import departures
@@ -474,6 +474,18 @@ def test_values_and_ranks_stand_beside_the_papers() -> None:
     values = found["table 1: Warp-Err"].as_json()["values"]
     assert values["TokenFlow"] == {"paper": 2.82, "here": mean}
     assert values["DMT"] == {"paper": 2.05, "here": None}
+
+
+def test_costs_of_another_run_of_the_command_are_told() -> None:
+    one = measured()
+    scores = one.results[0]["scores"]
+    names = [method.name for method in one.part.chosen.tables["comparison"]]
+    for number, sittings in enumerate((("a", "a"), ("a", "b"))):
+        for name, sitting in zip(names, sittings, strict=False):
+            scores[name][SITTING] = sitting
+        [cost] = [it for it in chapter(one).tables if it.title.startswith("Table 2")]
+        told = f"; measured in another run of the command than {names[0]}: {names[1]}"
+        assert cost.about.endswith(told) == bool(number)
 
 
 def test_what_is_not_sure_is_not_told_apart() -> None:
