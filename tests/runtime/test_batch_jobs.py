@@ -96,37 +96,6 @@ def test_tables_say_the_same_in_each_format(suffix: str, tmp_path: Path) -> None
     assert (third.spec, third.clip, third.base) == (default, None, str(tmp_path / "clips/7"))
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "said"),
-    [
-        ("jobs.txt", "spec\na.grain\n", "does not end in"),
-        ("jobs.csv", "clip\na.mp4\n", "row 1 of .* names no spec"),
-        ("jobs.jsonl", "[1]\n", "line 1 is not a JSON object"),
-        ("jobs.jsonl", '{"spec": "a.grain"}\n{', "cannot be read: line 2: Expecting property name"),
-        ("jobs.jsonl", '{"spec":' + "[" * 9_999, "line 1: it is nested too deeply"),
-        ("jobs.parquet", "no parquet", "cannot be read"),
-        ("jobs.csv", b"\xff\xfe\xfa", "cannot be read"),
-        ("jobs.csv", "spec,target\na.grain,a pig, in mud\n", "line 2 has more cells .*`in mud`"),
-        ("jobs.csv", "spec,target, target\na.grain,a,b\n", "several columns are named `target`"),
-        ("jobs.csv", "spec,\na.grain,7\n", "row 1 has `7` in a column without a name"),
-        ("jobs.jsonl", '{"spec": "a.grain", "target": ["a"]}', "`target` has .* not one value"),
-    ],
-)
-def test_tables_that_cannot_be_read(
-    name: str, text: str | bytes, said: str, tmp_path: Path
-) -> None:
-    data = text if isinstance(text, bytes) else text.encode()
-    (tmp_path / name).write_bytes(data)
-    with pytest.raises(GrainError, match=said) as refused:
-        list(read_table(tmp_path / name))
-    assert refused.value.diagnostics[0].code == "G740"
-
-
-def test_empty_cells_at_the_end_of_a_row_are_nothing(tmp_path: Path) -> None:
-    (tmp_path / "jobs.csv").write_text("spec,target,\na.grain,,,\nb.grain\n")
-    assert [row.sets for row in read_table(tmp_path / "jobs.csv")] == [(), ()]
-
-
 def test_a_setting_is_in_the_grid_or_in_the_table(tmp_path: Path) -> None:
     (tmp_path / "jobs.csv").write_text(f"spec,sampler.seed\n{VARIANTS},3\n")
     sharing = Sharing(grid={"sampler.seed": ("1", "2")})

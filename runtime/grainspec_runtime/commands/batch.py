@@ -122,7 +122,7 @@ def run(
     JOBS are specs, each of whose variants is a job, and tables (.csv, .jsonl, .parquet) with a job
     a row. Columns of a table are `clip`, `spec`, `base` (where the spec's paths start) and
     `variant`; every other column is an override, such as `sampler.seed`. A row without a spec is
-    for the spec that is named beside the table. Specs, tables, clips and results may be behind
+    for the spec that is named beside the table; one without any value is skipped. Specs, tables, clips and results may be behind
     URLs: s3://, gs://, sftp://, and https:// for reading. Relative paths start at the folder of
     the table or spec, there too.
 
