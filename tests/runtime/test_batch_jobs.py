@@ -20,7 +20,7 @@ from pyarrow import dataset, parquet, types
 from grainspec import GrainError
 from grainspec_runtime.batch import manifest
 from grainspec_runtime.batch.failures import Failure
-from grainspec_runtime.batch.folder import claimed_folder, kept, write_progress
+from grainspec_runtime.batch.folder import claimed_folder, write_progress
 from grainspec_runtime.batch.jobs import BatchJob, Sharing, jobs_of_specs, jobs_of_table
 from grainspec_runtime.batch.page import batch_page
 from grainspec_runtime.batch.rows import COLUMNS, row_of_failure, row_of_job
@@ -221,20 +221,6 @@ def test_a_manifest_of_an_earlier_version_is_taken_over(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"colour": [1]}), tmp_path / manifest.FILE)
     with pytest.raises(GrainError, match="cannot be read"):
         manifest.states(tmp_path)
-
-
-def test_a_batch_resumes_from_runs_and_rows(tmp_path: Path) -> None:
-    first, second, third = jobs(VARIANTS)
-    for job in (first, second):
-        (tmp_path / "runs" / job.name).mkdir(parents=True)
-        (tmp_path / "runs" / job.name / "run.json").write_text('{"seed": 7}')
-    (tmp_path / "runs" / third.name).mkdir()  # not whole
-    record = manifest.Manifest(tmp_path)
-    record.add({**row_of_job(first), "state": "done"})
-    record.complete()
-    done, rows = kept(tmp_path, [first, second, third])
-    assert done == {first.digest, second.digest}
-    assert [(row["job"], row["seed"]) for row in rows] == [(second.digest, 7)]
 
 
 def test_other_folders_are_not_touched(tmp_path: Path) -> None:

@@ -88,6 +88,11 @@ class Manifest:
             (self.folder / PARTS).rmdir()
 
 
+def check(row: Mapping[str, Any]) -> None:
+    """Raise ValueError or TypeError if a row's values are not of the kinds of their columns."""
+    pa.Table.from_pylist([{name: row.get(name) for name in COLUMNS}], SCHEMA)
+
+
 def latest(folder: Path) -> dict[str, dict[str, Any]]:
     """Return the last row of each job, by the job's digest, in the order of their first rows.
 
