@@ -19,7 +19,7 @@ from command import Grain
 pytest.importorskip("fsspec")
 
 from faulty_store import faulty_proxy, serving
-from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.implementations.local import LocalFileSystem
 
 from grainspec import GrainError
 from grainspec.cache_folder import cache_folder, fetched_files
@@ -83,6 +83,16 @@ def test_what_a_spec_names_is_fetched_and_nothing_else(store: str, tmp_path: Pat
     assert again != spec  # another version, beside the old one
     assert (again.parent.parent / "shared/left/00000.png").read_bytes() == b"another"
     assert (spec.parent.parent / "shared/left/00000.png").read_bytes() != b"another"
+
+
+def test_file_urls_are_paths_of_this_machine(tmp_path: Path, grain: Grain) -> None:
+    (tmp_path / "specs").mkdir()
+    spec = tmp_path / "specs" / "edit.grain"
+    spec.write_text(ClipFolder(tmp_path / "specs").spec_text())
+    assert grain("check", f"file://{spec}").code == 0
+    [job] = jobs_of_specs([f"file://{spec}"], Sharing())
+    fetched = Places("batches/night", tmp_path / "fetched").fetched(job)
+    assert len(list(Path(fetched.base).glob("clip/*.png"))) > 1
 
 
 def test_a_spec_behind_a_url_is_checked(store: str, grain: Grain, tmp_path: Path) -> None:
@@ -273,7 +283,7 @@ def test_a_run_is_sent_to_a_url(
     store: str, grain: Grain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    url, out = f"{store}/specs/edit.grain", f"{store}/out/edit"
+    url, out = f"{store}/specs/edit.grain", f"file://{tmp_path}/out/edit"
     steps = ("--set", "sampler.steps=1", "--device", "cpu")
     put_bytes(b"{}", f"{out}/study.json")  # of an earlier run
     put_bytes(b"{}", f"{out}/pig/run.json")  # of a variant
@@ -287,20 +297,23 @@ def test_a_run_is_sent_to_a_url(
     assert manifest["arguments"][1:4] == [url, "-o", out]
     assert not (tmp_path / "runs").exists()
     assert not list((cache_folder() / "results").glob("*"))
-    put_bytes(b"mine", f"{store}/mine/clip.mp4")
-    refused = grain("run", url, "-o", f"{store}/mine", *steps, "--format", "json")
+    put_bytes(b"mine", f"file://{tmp_path}/mine/clip.mp4")
+    refused = grain("run", url, "-o", f"file://{tmp_path}/mine", *steps, "--format", "json")
     assert "G310" in refused.out + refused.err
     web = grain("run", url, "-o", "https://host/out?key=geheim", *steps)
     assert (web.code, "G758" in web.err, "geheim" in web.err) == (1, True, False)
+    for command in ("run", "batch"):  # the memory of a process that ends with the command
+        lost = grain(command, url, "-o", f"{store}/out")
+        assert (lost.code, "G758" in lost.err, "would be lost" in lost.err) == (1, True, True)
 
 
 def test_results_that_could_not_be_sent_are_sent_by_the_same_command(
-    store: str, grain: Grain, monkeypatch: pytest.MonkeyPatch
+    store: str, grain: Grain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url, out = f"{store}/specs/edit.grain", f"{store}/out/edit"
+    url, out = f"{store}/specs/edit.grain", f"file://{tmp_path}/out/edit"
     command = ("run", url, "-o", out, "--set", "sampler.steps=1", "--device", "cpu")
     with monkeypatch.context() as broken:
-        broken.setattr(MemoryFileSystem, "put_file", refuse)
+        broken.setattr(LocalFileSystem, "put_file", refuse)
         said = grain(*command)
         assert (said.code, "G746" in said.err) == (1, True)
         assert "run.json" not in {file.name for file in listed(out)}

@@ -145,6 +145,7 @@ def run(
       grain batch s3://studio/night.csv -o s3://studio/night
     """
     from grainspec.cache_folder import fetched_files
+    from grainspec.remote.store import check_lasting
     from grainspec_runtime.batch.edit_work import EditWork
     from grainspec_runtime.batch.jobs import Sharing
     from grainspec_runtime.batch.limits import Limits
@@ -154,6 +155,8 @@ def run(
     from grainspec_runtime.remote.record import recorded
 
     options, limit = loading.options(), _seconds(timeout)
+    if output and is_url(output):
+        check_lasting(output)
     sharing = Sharing(
         variants=None if not variants or ALL in variants else variants,
         sets=sets,
