@@ -345,7 +345,7 @@ def test_the_record_of_a_batch_is_sent_while_it_runs(
         manifest.add({"job": "a", "name": "a", "state": "done"})
         manifest.flush()
         write_progress(folder, {"jobs": 2, "stages": {"done": 1}, "ended": False})
-        assert soon(lambda: get_bytes(f"{out}/batch.json") is not None)
+        assert soon(lambda: b'"jobs": 2' in (get_bytes(f"{out}/batch.json") or b""))
         found = grain("batch", "status", out, "--format", "json").json
         assert (found["state"], found["done"], found["left"]) == ("running", 1, 1)
         record.fetch_record(out, tmp_path / "second")  # by a machine that resumes it
