@@ -335,12 +335,12 @@ def test_the_record_of_a_batch_is_sent_while_it_runs(
 ) -> None:
     pytest.importorskip("pyarrow")
     from grainspec_runtime.batch.folder import write_progress
-    from grainspec_runtime.batch.manifest import Manifest, states
+    from grainspec_runtime.batch.manifest import Manifest, states, take_over
 
     monkeypatch.setattr(record, "SECONDS", 0.02)
     out = f"{store}/night"
     assert "G747" in grain("batch", "status", out).err
-    with record.recorded(out, tmp_path / "first") as folder:
+    with record.recorded(out, tmp_path / "first", take_over) as folder:
         manifest = Manifest(folder)
         manifest.add({"job": "a", "name": "a", "state": "done"})
         manifest.flush()
@@ -355,8 +355,39 @@ def test_the_record_of_a_batch_is_sent_while_it_runs(
         write_progress(folder, {"jobs": 2, "stages": {"done": 2}, "ended": True})
     assert grain("batch", "status", out, "--format", "json").json["state"] == "complete"
     assert {file.name for file in listed(out)} == {"batch.json", "manifest.parquet"}
-    with record.recorded(out, tmp_path / "third") as folder:
+    with record.recorded(out, tmp_path / "third", take_over) as folder:
         assert states(folder) == {"a": "done", "b": "done"}
+
+
+def test_machines_that_take_turns_lose_no_rows(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyarrow")
+    from grainspec_runtime.batch.manifest import Manifest, states, take_over
+
+    out = f"{store}/night"
+
+    def add(folder: Path, job: str, state: str) -> Manifest:
+        manifest = Manifest(folder)
+        manifest.add({"job": job, "name": job, "state": state})
+        manifest.flush()
+        return manifest
+
+    with (
+        pytest.raises(KeyboardInterrupt),
+        record.recorded(out, tmp_path / "first", take_over) as folder,
+    ):
+        add(folder, "a", "set aside")
+        add(folder, "b", "done")
+        raise KeyboardInterrupt  # and its rows are not put together: it is killed
+    with record.recorded(out, tmp_path / "second", take_over) as folder:
+        add(folder, "a", "done")
+        add(folder, "c", "done").complete()
+    with record.recorded(out, tmp_path / "first", take_over) as folder:
+        assert states(folder) == {"a": "done", "b": "done", "c": "done"}
+        add(folder, "d", "done").complete()
+    with record.recorded(out, tmp_path / "third", take_over) as folder:
+        assert states(folder) == dict.fromkeys("abcd", "done")
 
 
 def soon(holds: Callable[[], bool]) -> bool:

@@ -149,6 +149,7 @@ def run(
     from grainspec_runtime.batch.edit_work import EditWork
     from grainspec_runtime.batch.jobs import Sharing
     from grainspec_runtime.batch.limits import Limits
+    from grainspec_runtime.batch.manifest import take_over
     from grainspec_runtime.batch.places import Places
     from grainspec_runtime.batch.run import Cluster, distinct, run_batch
     from grainspec_runtime.cache.folder import cache_folder
@@ -177,7 +178,7 @@ def run(
     last = jobs[-1]
     place = output or str(Path("batches") / (path_of(last) if isinstance(last, str) else last).stem)
     with (
-        recorded(place, cache_folder() / "batches") as folder,
+        recorded(place, cache_folder() / "batches", take_over) as folder,
         live_table(format_, shown, len(once)) as told,
     ):
         target = place if is_url(place) else str(folder)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,21 +27,26 @@ SECONDS = 10.0
 """Between two times that news is sent."""
 
 
+Merge = Callable[[Path, Path], None]
+"""Adds the rows of the manifest in the second folder to that in the first."""
+
+
 @contextmanager
-def recorded(output: str, folder: Path) -> Iterator[Path]:
+def recorded(output: str, folder: Path, merge: Merge) -> Iterator[Path]:
     """Give the local folder of a batch's record; for a URL it is sent there, now and at the end.
 
-    For a path it is the path itself. For a URL, a manifest that is already there is taken over, so
-    that any machine can resume the batch. Raises GrainError (G746, G757, G758), before the block if
-    nothing can be written there.
+    For a path it is the path itself. For a URL, the rows that are already there are merged with
+    those of this machine, so that any machine can resume the batch, and each knows of the others.
+    Raises GrainError (G746, G757, G758), before the block if nothing can be written there.
     """
     if not is_url(output):
         yield Path(output).absolute()
         return
     check_writable(output)
     place = folder.absolute() / hashlib.sha256(output.encode()).hexdigest()[:24]
-    if not (place / _PARTS).exists():  # or this machine was stopped, and knows more
-        fetch_record(output, place)
+    with tempfile.TemporaryDirectory(prefix="grain-") as temporary:
+        fetch_record(output, Path(temporary))
+        merge(place, Path(temporary))
     _announce(place, output)
     try:
         with _news_sent(place, output):
