@@ -200,6 +200,7 @@ WARNINGS: dict[str, str] = {
     "G745": "some jobs of a batch are the same",
     "G754": "some GPUs of a run make it no faster",
     "G759": "a shared cache is not used",
+    "G764": "runs of a batch are made again",
 }
 
 

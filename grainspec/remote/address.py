@@ -34,8 +34,11 @@ def joined(url: str, *parts: str) -> str:
 
     >>> joined("s3://bucket/out/", "runs", "a")
     's3://bucket/out/runs/a'
+    >>> joined("file://", "clips/a.mp4")
+    'file:///clips/a.mp4'
     """
-    return "/".join([url.rstrip("/"), *parts])
+    start = url.rstrip("/")
+    return "/".join([f"{start}//" if start.endswith(":") else start, *parts])
 
 
 def parent_of(url: str) -> str:

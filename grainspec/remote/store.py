@@ -104,6 +104,14 @@ def check_writable(url: str) -> None:
         raise _missing(protocol, error) from error
 
 
+def check_lasting(url: str) -> None:
+    """Raise GrainError (G757, G758) if results behind a URL would not outlast this process."""
+    check_writable(url)
+    if protocol_of(url) == "memory":
+        message = f"results in {shown(url)} would be lost with this process, whose memory it is"
+        raise fail("G758", message, "Write to a folder, or to a URL such as `s3://bucket/folder`.")
+
+
 def _options(protocol: str, configured: Mapping[str, Any]) -> dict[str, Any]:
     """Return time limits, where neither the library nor the user's configuration has any."""
     options: dict[str, Any] = {}

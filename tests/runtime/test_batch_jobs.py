@@ -20,7 +20,7 @@ from pyarrow import dataset, parquet, types
 from grainspec import GrainError
 from grainspec_runtime.batch import manifest
 from grainspec_runtime.batch.failures import Failure
-from grainspec_runtime.batch.folder import claimed_folder, kept, write_progress
+from grainspec_runtime.batch.folder import claimed_folder, write_progress
 from grainspec_runtime.batch.jobs import BatchJob, Sharing, jobs_of_specs, jobs_of_table
 from grainspec_runtime.batch.page import batch_page
 from grainspec_runtime.batch.rows import COLUMNS, row_of_failure, row_of_job
@@ -94,37 +94,6 @@ def test_tables_say_the_same_in_each_format(suffix: str, tmp_path: Path) -> None
     assert (second.clip, second.variant) == ("s3://b/two.mp4", "pig")
     assert (second.base, second.sets) == (str(tmp_path / "b"), ("target=a, pig",))
     assert (third.spec, third.clip, third.base) == (default, None, str(tmp_path / "clips/7"))
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "said"),
-    [
-        ("jobs.txt", "spec\na.grain\n", "does not end in"),
-        ("jobs.csv", "clip\na.mp4\n", "row 1 of .* names no spec"),
-        ("jobs.jsonl", "[1]\n", "line 1 is not a JSON object"),
-        ("jobs.jsonl", '{"spec": "a.grain"}\n{', "cannot be read: line 2: Expecting property name"),
-        ("jobs.jsonl", '{"spec":' + "[" * 9_999, "line 1: it is nested too deeply"),
-        ("jobs.parquet", "no parquet", "cannot be read"),
-        ("jobs.csv", b"\xff\xfe\xfa", "cannot be read"),
-        ("jobs.csv", "spec,target\na.grain,a pig, in mud\n", "line 2 has more cells .*`in mud`"),
-        ("jobs.csv", "spec,target, target\na.grain,a,b\n", "several columns are named `target`"),
-        ("jobs.csv", "spec,\na.grain,7\n", "row 1 has `7` in a column without a name"),
-        ("jobs.jsonl", '{"spec": "a.grain", "target": ["a"]}', "`target` has .* not one value"),
-    ],
-)
-def test_tables_that_cannot_be_read(
-    name: str, text: str | bytes, said: str, tmp_path: Path
-) -> None:
-    data = text if isinstance(text, bytes) else text.encode()
-    (tmp_path / name).write_bytes(data)
-    with pytest.raises(GrainError, match=said) as refused:
-        list(read_table(tmp_path / name))
-    assert refused.value.diagnostics[0].code == "G740"
-
-
-def test_empty_cells_at_the_end_of_a_row_are_nothing(tmp_path: Path) -> None:
-    (tmp_path / "jobs.csv").write_text("spec,target,\na.grain,,,\nb.grain\n")
-    assert [row.sets for row in read_table(tmp_path / "jobs.csv")] == [(), ()]
 
 
 def test_a_setting_is_in_the_grid_or_in_the_table(tmp_path: Path) -> None:
@@ -252,20 +221,6 @@ def test_a_manifest_of_an_earlier_version_is_taken_over(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"colour": [1]}), tmp_path / manifest.FILE)
     with pytest.raises(GrainError, match="cannot be read"):
         manifest.states(tmp_path)
-
-
-def test_a_batch_resumes_from_runs_and_rows(tmp_path: Path) -> None:
-    first, second, third = jobs(VARIANTS)
-    for job in (first, second):
-        (tmp_path / "runs" / job.name).mkdir(parents=True)
-        (tmp_path / "runs" / job.name / "run.json").write_text('{"seed": 7}')
-    (tmp_path / "runs" / third.name).mkdir()  # not whole
-    record = manifest.Manifest(tmp_path)
-    record.add({**row_of_job(first), "state": "done"})
-    record.complete()
-    done, rows = kept(tmp_path, [first, second, third])
-    assert done == {first.digest, second.digest}
-    assert [(row["job"], row["seed"]) for row in rows] == [(second.digest, 7)]
 
 
 def test_other_folders_are_not_touched(tmp_path: Path) -> None:

@@ -247,7 +247,7 @@ def test_nothing_is_written_to_the_web(web: Any, tmp_path: Path) -> None:
     store, _ = web
     with (
         pytest.raises(GrainError) as refused,
-        recorded(f"{store.endpoint}/night?key=geheim", tmp_path),
+        recorded(f"{store.endpoint}/night?key=geheim", tmp_path, lambda folder, other: None),
     ):
         raise AssertionError
     assert refused.value.diagnostics[0].code == "G758"

@@ -19,7 +19,7 @@ from command import Grain
 pytest.importorskip("fsspec")
 
 from faulty_store import faulty_proxy, serving
-from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.implementations.local import LocalFileSystem
 
 from grainspec import GrainError
 from grainspec.cache_folder import cache_folder, fetched_files
@@ -83,6 +83,16 @@ def test_what_a_spec_names_is_fetched_and_nothing_else(store: str, tmp_path: Pat
     assert again != spec  # another version, beside the old one
     assert (again.parent.parent / "shared/left/00000.png").read_bytes() == b"another"
     assert (spec.parent.parent / "shared/left/00000.png").read_bytes() != b"another"
+
+
+def test_file_urls_are_paths_of_this_machine(tmp_path: Path, grain: Grain) -> None:
+    (tmp_path / "specs").mkdir()
+    spec = tmp_path / "specs" / "edit.grain"
+    spec.write_text(ClipFolder(tmp_path / "specs").spec_text())
+    assert grain("check", f"file://{spec}").code == 0
+    [job] = jobs_of_specs([f"file://{spec}"], Sharing())
+    fetched = Places("batches/night", tmp_path / "fetched").fetched(job)
+    assert len(list(Path(fetched.base).glob("clip/*.png"))) > 1
 
 
 def test_a_spec_behind_a_url_is_checked(store: str, grain: Grain, tmp_path: Path) -> None:
@@ -273,7 +283,7 @@ def test_a_run_is_sent_to_a_url(
     store: str, grain: Grain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    url, out = f"{store}/specs/edit.grain", f"{store}/out/edit"
+    url, out = f"{store}/specs/edit.grain", f"file://{tmp_path}/out/edit"
     steps = ("--set", "sampler.steps=1", "--device", "cpu")
     put_bytes(b"{}", f"{out}/study.json")  # of an earlier run
     put_bytes(b"{}", f"{out}/pig/run.json")  # of a variant
@@ -287,20 +297,23 @@ def test_a_run_is_sent_to_a_url(
     assert manifest["arguments"][1:4] == [url, "-o", out]
     assert not (tmp_path / "runs").exists()
     assert not list((cache_folder() / "results").glob("*"))
-    put_bytes(b"mine", f"{store}/mine/clip.mp4")
-    refused = grain("run", url, "-o", f"{store}/mine", *steps, "--format", "json")
+    put_bytes(b"mine", f"file://{tmp_path}/mine/clip.mp4")
+    refused = grain("run", url, "-o", f"file://{tmp_path}/mine", *steps, "--format", "json")
     assert "G310" in refused.out + refused.err
     web = grain("run", url, "-o", "https://host/out?key=geheim", *steps)
     assert (web.code, "G758" in web.err, "geheim" in web.err) == (1, True, False)
+    for command in ("run", "batch"):  # the memory of a process that ends with the command
+        lost = grain(command, url, "-o", f"{store}/out")
+        assert (lost.code, "G758" in lost.err, "would be lost" in lost.err) == (1, True, True)
 
 
 def test_results_that_could_not_be_sent_are_sent_by_the_same_command(
-    store: str, grain: Grain, monkeypatch: pytest.MonkeyPatch
+    store: str, grain: Grain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url, out = f"{store}/specs/edit.grain", f"{store}/out/edit"
+    url, out = f"{store}/specs/edit.grain", f"file://{tmp_path}/out/edit"
     command = ("run", url, "-o", out, "--set", "sampler.steps=1", "--device", "cpu")
     with monkeypatch.context() as broken:
-        broken.setattr(MemoryFileSystem, "put_file", refuse)
+        broken.setattr(LocalFileSystem, "put_file", refuse)
         said = grain(*command)
         assert (said.code, "G746" in said.err) == (1, True)
         assert "run.json" not in {file.name for file in listed(out)}
@@ -322,17 +335,17 @@ def test_the_record_of_a_batch_is_sent_while_it_runs(
 ) -> None:
     pytest.importorskip("pyarrow")
     from grainspec_runtime.batch.folder import write_progress
-    from grainspec_runtime.batch.manifest import Manifest, states
+    from grainspec_runtime.batch.manifest import Manifest, states, take_over
 
     monkeypatch.setattr(record, "SECONDS", 0.02)
     out = f"{store}/night"
     assert "G747" in grain("batch", "status", out).err
-    with record.recorded(out, tmp_path / "first") as folder:
+    with record.recorded(out, tmp_path / "first", take_over) as folder:
         manifest = Manifest(folder)
         manifest.add({"job": "a", "name": "a", "state": "done"})
         manifest.flush()
         write_progress(folder, {"jobs": 2, "stages": {"done": 1}, "ended": False})
-        assert soon(lambda: get_bytes(f"{out}/batch.json") is not None)
+        assert soon(lambda: b'"jobs": 2' in (get_bytes(f"{out}/batch.json") or b""))
         found = grain("batch", "status", out, "--format", "json").json
         assert (found["state"], found["done"], found["left"]) == ("running", 1, 1)
         record.fetch_record(out, tmp_path / "second")  # by a machine that resumes it
@@ -342,8 +355,39 @@ def test_the_record_of_a_batch_is_sent_while_it_runs(
         write_progress(folder, {"jobs": 2, "stages": {"done": 2}, "ended": True})
     assert grain("batch", "status", out, "--format", "json").json["state"] == "complete"
     assert {file.name for file in listed(out)} == {"batch.json", "manifest.parquet"}
-    with record.recorded(out, tmp_path / "third") as folder:
+    with record.recorded(out, tmp_path / "third", take_over) as folder:
         assert states(folder) == {"a": "done", "b": "done"}
+
+
+def test_machines_that_take_turns_lose_no_rows(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyarrow")
+    from grainspec_runtime.batch.manifest import Manifest, states, take_over
+
+    out = f"{store}/night"
+
+    def add(folder: Path, job: str, state: str) -> Manifest:
+        manifest = Manifest(folder)
+        manifest.add({"job": job, "name": job, "state": state})
+        manifest.flush()
+        return manifest
+
+    with (
+        pytest.raises(KeyboardInterrupt),
+        record.recorded(out, tmp_path / "first", take_over) as folder,
+    ):
+        add(folder, "a", "set aside")
+        add(folder, "b", "done")
+        raise KeyboardInterrupt  # and its rows are not put together: it is killed
+    with record.recorded(out, tmp_path / "second", take_over) as folder:
+        add(folder, "a", "done")
+        add(folder, "c", "done").complete()
+    with record.recorded(out, tmp_path / "first", take_over) as folder:
+        assert states(folder) == {"a": "done", "b": "done", "c": "done"}
+        add(folder, "d", "done").complete()
+    with record.recorded(out, tmp_path / "third", take_over) as folder:
+        assert states(folder) == dict.fromkeys("abcd", "done")
 
 
 def soon(holds: Callable[[], bool]) -> bool:

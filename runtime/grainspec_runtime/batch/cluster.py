@@ -19,6 +19,8 @@ import ray
 from ray.experimental import internal_kv
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from grainspec_runtime.batch.cluster_address import require_answer
+
 SIDE_CPUS = 0.5
 """CPUs of a task that prepares or saves; on a machine without GPUs, a worker has as many."""
 ANSWER_SECONDS = 10.0
@@ -52,6 +54,8 @@ def cluster(
         "_system_config": _LOCAL,
     }
     try:
+        if address:
+            require_answer(address)
         with interrupts_deferred():
             ray.init(address=address or "local", **quiet, **({} if address else local))
     except KeyboardInterrupt:

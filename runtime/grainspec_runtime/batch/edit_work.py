@@ -16,6 +16,7 @@ from grainspec_runtime.batch.jobs import BatchJob
 from grainspec_runtime.batch.places import Places
 from grainspec_runtime.batch.rows import row_of
 from grainspec_runtime.batch.work import Model, Prepared, Row, Worker
+from grainspec_runtime.batch.written_runs import LocalRuns
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import prepare, prepare_variants
 from grainspec_runtime.tracking.bake import TrackOptions
@@ -109,7 +110,8 @@ class EditWork:
                     )
                 if self.measure:
                     measure(read_run(folder))
-                row = row_of(job, manifest_of(edited, job.arguments), folder)
+                measured = LocalRuns(folder.parent).measures(folder.name)
+                row = row_of(job, manifest_of(edited, job.arguments), measured or ())
             drop_run(edited.run_key)
         except Exception as error:
             return Failure.of(error)

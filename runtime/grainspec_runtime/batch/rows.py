@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from grainspec.diagnostics import GrainError
 from grainspec.remote.address import shown
 from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.jobs import BatchJob
 from grainspec_runtime.measures.run_measures import TITLES
-from grainspec_runtime.runs.read import read_measures
+from grainspec_runtime.runs.read import Measured
 
 DONE, SET_ASIDE = "done", "set aside"
 
@@ -56,7 +54,9 @@ COLUMNS: Mapping[str, str] = {
 """The columns of the manifest, and the kind of each."""
 
 
-def row_of(job: BatchJob, manifest: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def row_of(
+    job: BatchJob, manifest: Mapping[str, Any], measured: Iterable[Measured] = ()
+) -> dict[str, Any]:
     """Return the row of a finished job, from its run's manifest and metrics."""
     spec, clip = manifest.get("spec") or {}, manifest.get("clip") or {}
     size = clip.get("edited_size") or [None, None]
@@ -73,7 +73,7 @@ def row_of(job: BatchJob, manifest: Mapping[str, Any], folder: Path) -> dict[str
         "warnings": [found.get("code") for found in manifest.get("warnings") or ()],
         **{name: manifest.get(name) for name in _OF_MANIFEST},
         **seconds_of(manifest.get("seconds") or {}),
-        **_measures(folder),
+        **measures_of(measured),
         **{f"version_{name}": versions.get(name) for name in _VERSIONS},
     }
 
@@ -116,10 +116,7 @@ def seconds_of(stages: Mapping[str, float]) -> dict[str, float]:
     return {column: stages[stage] for stage, column in _STAGES.items() if stage in stages}
 
 
-def _measures(folder: Path) -> dict[str, float | None]:
+def measures_of(measured: Iterable[Measured]) -> dict[str, float | None]:
+    """Return the metrics of a run by the names of their columns."""
     titles = {title: f"measure_{name}" for name, title in TITLES.items()}
-    try:
-        measured = read_measures(folder)
-    except GrainError:
-        return {}
     return {titles[one.title]: one.value for one in measured if one.title in titles}

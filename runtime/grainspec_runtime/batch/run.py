@@ -12,9 +12,10 @@ from grainspec.diagnostics import Diagnostic
 from grainspec_runtime.batch.cluster import cluster
 from grainspec_runtime.batch.driver import Driver
 from grainspec_runtime.batch.failures import Failure
-from grainspec_runtime.batch.folder import PAGE, claimed_folder, kept, write_progress
+from grainspec_runtime.batch.folder import PAGE, claimed_folder, write_progress
 from grainspec_runtime.batch.interrupts import interrupts_kept
 from grainspec_runtime.batch.jobs import BatchJob
+from grainspec_runtime.batch.kept import Kept, kept
 from grainspec_runtime.batch.limits import Limits
 from grainspec_runtime.batch.manifest import Manifest
 from grainspec_runtime.batch.page import write_page
@@ -71,17 +72,19 @@ def run_batch(
     fresh: bool = False,
     output: str = "",
     told: Told = lambda facts: None,
+    warn: Callable[[list[Diagnostic]], None] = lambda findings: None,
     facts: Mapping[str, Any] | None = None,
 ) -> Summary:
     """Run the jobs that are not done yet; ``folder`` has the record of all.
 
     ``output`` is the URL of the results, if they are not in the folder, too. With ``fresh`` all of
-    them run. Raises GrainError (G340, G742, G744); KeyboardInterrupt leaves a batch that the same
-    call resumes.
+    them run. ``warn`` receives what is doubtful. Raises GrainError (G340, G742, G744);
+    KeyboardInterrupt leaves a batch that the same call resumes.
     """
     start = time.time()
     with claimed_folder(folder):
-        done, rows = (set(), []) if fresh else kept(folder, jobs, output)
+        before = Kept() if fresh else kept(folder, jobs, output)
+        warn(before.findings())
         record = Manifest(folder)
         set_aside: list[Mapping[str, Any]] = []
 
@@ -90,13 +93,13 @@ def run_batch(
             if row.get("code"):
                 set_aside.append(row)
 
-        for row in rows:
+        for row in before.rows:
             record.add(row)
         unread: list[tuple[BatchJob, Failure]] = []
-        units = list(units_of([job for job in jobs if job.digest not in done], unread))
+        units = list(units_of([job for job in jobs if job.digest not in before.done], unread))
         for job, failure in unread:
             ended(row_of_failure(job, failure, [failure.reason]))
-        about = {**(facts or {}), "jobs": len(jobs), "kept": len(done), "started": start}
+        about = {**(facts or {}), "jobs": len(jobs), "kept": len(before.done), "started": start}
         telling = _Telling(folder, about, len(unread), told, record)
         try:
             inversions = _run_units(work, iter(units), ended, telling, on, limits) if units else 0
@@ -107,7 +110,7 @@ def run_batch(
     return Summary(
         jobs=len(jobs),
         done=len(jobs) - len(set_aside),
-        kept=len(done),
+        kept=len(before.done),
         set_aside=tuple(set_aside),
         inversions=inversions,
         seconds=time.time() - start,

@@ -13,7 +13,7 @@ import click
 
 from grainspec.cli.output import Format, format_option, print_findings, print_json, say
 from grainspec.cli.path_or_url import PathOrUrl
-from grainspec.diagnostics import fail
+from grainspec.diagnostics import Diagnostic, fail
 from grainspec.remote.address import is_url, path_of, without_secrets
 from grainspec.remote.address import shown as shown_url
 from grainspec_runtime.cache.limit import size_in_bytes
@@ -122,15 +122,15 @@ def run(
     JOBS are specs, each of whose variants is a job, and tables (.csv, .jsonl, .parquet) with a job
     a row. Columns of a table are `clip`, `spec`, `base` (where the spec's paths start) and
     `variant`; every other column is an override, such as `sampler.seed`. A row without a spec is
-    for the spec that is named beside the table. Specs, tables, clips and results may be behind
-    URLs: s3://, gs://, sftp://, and https:// for reading. Relative paths start at the folder of
-    the table or spec, there too.
+    for the spec that is named beside the table; one without any value is skipped. Specs, tables,
+    clips and results may be behind URLs: s3://, gs://, sftp://, and https:// for reading. Relative
+    paths start at the folder of the table or spec, there too.
 
     Writes runs/NAME for each job, as `grain run` does; manifest.parquet with a row for each; and
     index.html. To resume a batch that was interrupted, give the same command again: jobs whose run
     is complete are kept, also if a clip or mask has changed since (`--fresh` makes all of them
-    again). A job that fails is set aside with the code of its error, and tried again
-    by the same command.
+    again). Runs of which files are missing are made again. A job that fails is set aside with the
+    code of its error, and tried again by the same command.
 
     The inversion of a clip is made once for all of its jobs. GPUs are shared between workers by the
     estimate of memory that `grain run` warns by.
@@ -145,30 +145,40 @@ def run(
       grain batch s3://studio/night.csv -o s3://studio/night
     """
     from grainspec.cache_folder import fetched_files
+    from grainspec.remote.store import check_lasting
     from grainspec_runtime.batch.edit_work import EditWork
     from grainspec_runtime.batch.jobs import Sharing
     from grainspec_runtime.batch.limits import Limits
+    from grainspec_runtime.batch.manifest import take_over
     from grainspec_runtime.batch.places import Places
     from grainspec_runtime.batch.run import Cluster, distinct, run_batch
     from grainspec_runtime.cache.folder import cache_folder
     from grainspec_runtime.remote.record import recorded
 
     options, limit = loading.options(), _seconds(timeout)
+    if output and is_url(output):
+        check_lasting(output)
     sharing = Sharing(
         variants=None if not variants or ALL in variants else variants,
         sets=sets,
         grid=_grids(grids),
         loading={"dtype": loading.arguments["dtype"], **options.recorded()},
     )
+    warnings: list[Diagnostic] = []
+
+    def warn(findings: list[Diagnostic]) -> None:
+        warnings.extend(findings)
+        if format_ == "text":
+            print_findings(findings)
+
     once, repeated = distinct(list(_jobs(jobs, sharing)))
     if not once:
         raise fail("G740", "there is no job", "Name a spec, or a table with a row for each job.")
-    if format_ == "text":
-        print_findings(repeated)
+    warn(repeated)
     last = jobs[-1]
     place = output or str(Path("batches") / (path_of(last) if isinstance(last, str) else last).stem)
     with (
-        recorded(place, cache_folder() / "batches") as folder,
+        recorded(place, cache_folder() / "batches", take_over) as folder,
         live_table(format_, shown, len(once)) as told,
     ):
         target = place if is_url(place) else str(folder)
@@ -194,6 +204,7 @@ def run(
             fresh=fresh,
             output=target,
             told=told,
+            warn=warn,
             facts={
                 "arguments": list(map(without_secrets, sys.argv[1:])),
                 "address": address,
@@ -202,9 +213,9 @@ def run(
     if format_ == "json":
         facts = {name: getattr(summary, name) for name in ("jobs", "done", "kept", "inversions")}
         failed = [_short(row) for row in summary.set_aside]
-        print_json(
-            {"output": shown_url(place), **facts, "seconds": summary.seconds, "set_aside": failed}
-        )
+        told_of = [finding.as_json() for finding in warnings]
+        said = {"seconds": summary.seconds, "set_aside": failed, "warnings": told_of}
+        print_json({"output": shown_url(place), **facts, **said})
     else:
         before = f", {summary.kept} of them before" if summary.kept else ""
         say(f"{summary.done} of {summary.jobs} jobs are done{before}, in {summary.seconds:.0f} s")
