@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -23,6 +26,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from grainspec import GrainError
 from grainspec.cache_folder import cache_folder, fetched_files
+from grainspec.diagnostics import fail
 from grainspec.remote import store as stores
 from grainspec.remote.files import get_bytes, put_bytes, put_file
 from grainspec.remote.folders import listed
@@ -388,6 +392,75 @@ def test_machines_that_take_turns_lose_no_rows(
         add(folder, "d", "done").complete()
     with record.recorded(out, tmp_path / "third", take_over) as folder:
         assert states(folder) == dict.fromkeys("abcd", "done")
+
+
+def test_machines_at_the_same_time_lose_no_rows(store: str, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    from grainspec_runtime.batch.manifest import Manifest, states, take_over
+
+    out = f"{store}/night"
+    with record.recorded(out, tmp_path / "first", take_over) as first:
+        with record.recorded(out, tmp_path / "second", take_over) as second:
+            for folder, job in ((first, "a"), (second, "b")):
+                manifest = Manifest(folder)
+                manifest.add({"job": job, "name": job, "state": "done"})
+                manifest.complete()
+        assert states(first) == {"a": "done"}
+    with record.recorded(out, tmp_path / "third", take_over) as folder:
+        assert states(folder) == {"a": "done", "b": "done"}
+
+
+def test_another_process_has_the_record(store: str, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    from grainspec_runtime.batch.manifest import take_over
+
+    command = f"""
+import sys
+from pathlib import Path
+from grainspec_runtime.remote.record import recorded
+with recorded("local://{tmp_path}/out", Path({str(tmp_path)!r}), lambda folder, other: None):
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
+    arguments = [sys.executable, "-c", command]
+    with subprocess.Popen(arguments, stdin=PIPE, stdout=PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "begun\n"
+        with (
+            pytest.raises(GrainError) as taken,
+            record.recorded(f"local://{tmp_path}/out", tmp_path, take_over),
+        ):
+            raise AssertionError
+        process.communicate("")
+    assert taken.value.diagnostics[0].code == "G340"
+    assert process.returncode == 0
+
+
+def test_a_record_that_cannot_be_sent_at_the_end(
+    grain: Grain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The summary is shown nevertheless, and the next command sends what this one could not."""
+    pytest.importorskip("ray")
+    table, out = tmp_path / "night.csv", f"local://{tmp_path}/out"
+    table.write_text("spec\nnone.grain\n")
+    send = record.put_file
+    with monkeypatch.context() as broken:
+        broken.setattr(record, "put_file", partial(refuse_at_the_end, send))
+        said = grain("batch", table, "-o", out)
+    assert said.code == 1
+    assert "0 of 1 jobs are done" in said.out
+    assert "wrote" not in said.out
+    assert "G746" in said.err
+    assert not (tmp_path / "out/manifest.parquet").exists()
+    said = grain("batch", table, "-o", out)
+    assert f"wrote {out}" in said.out
+    assert (tmp_path / "out/manifest.parquet").is_file()
+
+
+def refuse_at_the_end(send: Callable[..., None], path: Path, url: str, moved: Any = None) -> None:
+    if path.name in ("manifest.parquet", "index.html"):
+        raise fail("G746", "it cannot be written", "Wait.")
+    send(path, url, moved)
 
 
 def soon(holds: Callable[[], bool]) -> bool:

@@ -13,7 +13,7 @@ import click
 
 from grainspec.cli.output import Format, format_option, print_findings, print_json, say
 from grainspec.cli.path_or_url import PathOrUrl
-from grainspec.diagnostics import Diagnostic, fail
+from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.remote.address import is_url, path_of, without_secrets
 from grainspec.remote.address import shown as shown_url
 from grainspec_runtime.cache.limit import size_in_bytes
@@ -165,11 +165,16 @@ def run(
         loading={"dtype": loading.arguments["dtype"], **options.recorded()},
     )
     warnings: list[Diagnostic] = []
+    not_sent: list[GrainError] = []
 
     def warn(findings: list[Diagnostic]) -> None:
         warnings.extend(findings)
         if format_ == "text":
             print_findings(findings)
+
+    def unsent(error: GrainError) -> None:
+        not_sent.append(error)
+        print_findings(error.diagnostics)
 
     once, repeated = distinct(list(_jobs(jobs, sharing)))
     if not once:
@@ -178,7 +183,7 @@ def run(
     last = jobs[-1]
     place = output or str(Path("batches") / (path_of(last) if isinstance(last, str) else last).stem)
     with (
-        recorded(place, cache_folder() / "batches", take_over) as folder,
+        recorded(place, cache_folder() / "batches", take_over, unsent) as folder,
         live_table(format_, shown, len(once)) as told,
     ):
         target = place if is_url(place) else str(folder)
@@ -221,8 +226,9 @@ def run(
         say(f"{summary.done} of {summary.jobs} jobs are done{before}, in {summary.seconds:.0f} s")
         for row in summary.set_aside[:20]:
             say(f"set aside {row['name']}: {row['code']}: {row['message']}")
-        say(f"wrote {shown_url(place)}: index.html, manifest.parquet, runs")
-    if summary.set_aside:
+        if not not_sent:
+            say(f"wrote {shown_url(place)}: index.html, manifest.parquet, runs")
+    if summary.set_aside or not_sent:
         raise SystemExit(1)
 
 
