@@ -19,7 +19,7 @@ import ray
 from ray.experimental import internal_kv
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from grainspec_runtime.batch.cluster_address import require_answer
+from grainspec_runtime.batch.cluster_address import TOKEN_CURE, TokenRefusedError, require_answer
 
 SIDE_CPUS = 0.5
 """CPUs of a task that prepares or saves; on a machine without GPUs, a worker has as many."""
@@ -66,7 +66,8 @@ def cluster(
         reason = (str(error) or type(error).__name__).splitlines()[0]
         message = f"{where} cannot be used: {reason}"
         cure = "Start one (`ray start --head`) and give its address, or leave `--address` out."
-        raise fail("G744", message, cure) from error
+        refused = isinstance(error, TokenRefusedError)
+        raise fail("G744", message, TOKEN_CURE if refused else cure) from error
     # Its other processes' messages go to stdout even with `log_to_driver` off; ours are there.
     vars(ray._private.worker).update(_worker_logs_enabled=False)
     try:
