@@ -90,13 +90,25 @@ def test_what_a_spec_names_is_fetched_and_nothing_else(store: str, tmp_path: Pat
 
 
 def test_file_urls_are_paths_of_this_machine(tmp_path: Path, grain: Grain) -> None:
+    from grainspec_runtime.batch.table import read_table
+
+    pytest.importorskip("ray")
     (tmp_path / "specs").mkdir()
     spec = tmp_path / "specs" / "edit.grain"
     spec.write_text(ClipFolder(tmp_path / "specs").spec_text())
     assert grain("check", f"file://{spec}").code == 0
-    [job] = jobs_of_specs([f"file://{spec}"], Sharing())
-    fetched = Places("batches/night", tmp_path / "fetched").fetched(job)
-    assert len(list(Path(fetched.base).glob("clip/*.png"))) > 1
+    assert grain("plan", f"file://{spec}", "-o", tmp_path / "plan").code == 0
+    table = tmp_path / "jobs.csv"
+    urls = [f"file://{spec}", f"file://{tmp_path}/clip.mp4", f"FILE://localhost{tmp_path}"]
+    table.write_text("spec,clip,base\n" + ",".join(urls) + "\n")
+    [row] = read_table(table)
+    assert (row.spec, row.clip, row.base) == (spec, f"{tmp_path}/clip.mp4", f"{tmp_path}")
+    table.write_text("spec\nnone.grain\n")
+    said = grain("batch", f"file://{table}", "-o", f"file://{tmp_path}/out")
+    assert "none.grain" in said.out
+    assert f"wrote {tmp_path}/out" in said.out
+    assert grain("batch", "status", f"file://{tmp_path}/out").code == 0
+    assert not (cache_folder() / "fetched").exists()
 
 
 def test_a_spec_behind_a_url_is_checked(store: str, grain: Grain, tmp_path: Path) -> None:
@@ -287,7 +299,7 @@ def test_a_run_is_sent_to_a_url(
     store: str, grain: Grain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    url, out = f"{store}/specs/edit.grain", f"file://{tmp_path}/out/edit"
+    url, out = f"{store}/specs/edit.grain", f"local://{tmp_path}/out/edit"
     steps = ("--set", "sampler.steps=1", "--device", "cpu")
     put_bytes(b"{}", f"{out}/study.json")  # of an earlier run
     put_bytes(b"{}", f"{out}/pig/run.json")  # of a variant
@@ -301,8 +313,8 @@ def test_a_run_is_sent_to_a_url(
     assert manifest["arguments"][1:4] == [url, "-o", out]
     assert not (tmp_path / "runs").exists()
     assert not list((cache_folder() / "results").glob("*"))
-    put_bytes(b"mine", f"file://{tmp_path}/mine/clip.mp4")
-    refused = grain("run", url, "-o", f"file://{tmp_path}/mine", *steps, "--format", "json")
+    put_bytes(b"mine", f"local://{tmp_path}/mine/clip.mp4")
+    refused = grain("run", url, "-o", f"local://{tmp_path}/mine", *steps, "--format", "json")
     assert "G310" in refused.out + refused.err
     web = grain("run", url, "-o", "https://host/out?key=geheim", *steps)
     assert (web.code, "G758" in web.err, "geheim" in web.err) == (1, True, False)
@@ -314,7 +326,7 @@ def test_a_run_is_sent_to_a_url(
 def test_results_that_could_not_be_sent_are_sent_by_the_same_command(
     store: str, grain: Grain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url, out = f"{store}/specs/edit.grain", f"file://{tmp_path}/out/edit"
+    url, out = f"{store}/specs/edit.grain", f"local://{tmp_path}/out/edit"
     command = ("run", url, "-o", out, "--set", "sampler.steps=1", "--device", "cpu")
     with monkeypatch.context() as broken:
         broken.setattr(LocalFileSystem, "put_file", refuse)

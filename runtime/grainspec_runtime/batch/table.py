@@ -12,7 +12,15 @@ from grainspec.cache_folder import fetched_files
 from grainspec.diagnostics import fail
 from grainspec.limits import MAX_JSON_VALUES
 from grainspec.regular_file import require_regular
-from grainspec.remote.address import is_url, joined, parent_of, path_of, root_of, shown
+from grainspec.remote.address import (
+    is_url,
+    joined,
+    parent_of,
+    path_of,
+    root_of,
+    shown,
+    without_file_protocol,
+)
 from grainspec.remote.files import fetched_file
 from grainspec_runtime.batch.table_formats import READERS, BadTable
 
@@ -108,6 +116,7 @@ def _row(told: Mapping[str, str], path: Path | str, where: str, default: Path | 
 
 def _absolute(place: str, written: str) -> str:
     """Return a path or URL that is written in a table whose folder, or its URL, is ``place``."""
+    written = without_file_protocol(written)
     if is_url(written) or Path(written).is_absolute():
         return written
     if is_url(place):

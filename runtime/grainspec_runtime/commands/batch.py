@@ -14,7 +14,7 @@ import click
 from grainspec.cli.output import Format, format_option, print_findings, print_json, say
 from grainspec.cli.path_or_url import PathOrUrl
 from grainspec.diagnostics import Diagnostic, GrainError, fail
-from grainspec.remote.address import is_url, path_of, without_secrets
+from grainspec.remote.address import is_url, path_of, without_file_protocol, without_secrets
 from grainspec.remote.address import shown as shown_url
 from grainspec_runtime.cache.limit import size_in_bytes
 from grainspec_runtime.commands.batch_table import live_table, status_text
@@ -156,6 +156,7 @@ def run(
     from grainspec_runtime.remote.record import recorded
 
     options, limit = loading.options(), _seconds(timeout)
+    output = without_file_protocol(output) if output else None
     if output and is_url(output):
         check_lasting(output)
     sharing = Sharing(
