@@ -14,7 +14,7 @@ from grainspec_runtime import prepare as compiled
 from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.jobs import BatchJob
 from grainspec_runtime.batch.places import Places
-from grainspec_runtime.batch.rows import row_of
+from grainspec_runtime.batch.rows import measures_of, row_of
 from grainspec_runtime.batch.work import Model, Prepared, Row, Worker
 from grainspec_runtime.batch.written_runs import LocalRuns
 from grainspec_runtime.models.options import LoadOptions
@@ -116,6 +116,19 @@ class EditWork:
         except Exception as error:
             return Failure.of(error)
         return {**row, **facts, "seconds_save": round(time.perf_counter() - start, 3)}
+
+    def measured(self, job: BatchJob) -> Row | Failure:
+        """Measure a run in the batch's folder, and return the columns of its metrics."""
+        from grainspec_runtime.batch.measured import measure
+        from grainspec_runtime.runs.read import read_measures, read_run
+
+        folder = self.places.local(job.name)
+        assert folder is not None
+        try:
+            measure(read_run(folder))
+            return measures_of(read_measures(folder))
+        except Exception as error:
+            return Failure.of(error)
 
     def finished(self, job: BatchJob) -> Any:
         """Return what an edit asks whether an interrupted batch has written it already."""

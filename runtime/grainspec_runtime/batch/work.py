@@ -85,5 +85,8 @@ class Work(Protocol):
     def save(self, job: BatchJob, result: Any) -> Row | Failure:
         """Write a job's result, measure it, and return its row."""
 
+    def measured(self, job: BatchJob) -> Row | Failure:
+        """Measure a run that was made before, and return the columns of its metrics."""
+
     def gpu_total(self) -> int:
         """Return the memory of a GPU in bytes, in a process that has one."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from grainspec.cli.output import Format, format_option, print_findings, print_json, say
+from grainspec.cli.output import Format, counted, format_option, print_findings, print_json, say
 from grainspec.cli.path_or_url import PathOrUrl
 from grainspec.diagnostics import Diagnostic, fail
 from grainspec.remote.address import is_url, path_of, without_secrets
@@ -92,7 +92,7 @@ def batch() -> None:
     help="For each stage of a job, such as `90s`, `30m` or `2h` (default: none). What takes longer "
     "is ended and counts as an attempt.",
 )
-@click.option("--measure", is_flag=True, help="Measure each edit, without CLIP.")
+@click.option("--measure", is_flag=True, help="Measure each edit, without CLIP; kept ones, too.")
 @click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
 @click.option("--fresh", is_flag=True, help="Run all jobs, also those that are done.")
 @progress_option
@@ -202,6 +202,7 @@ def run(
                 stage_seconds=limit,
             ),
             fresh=fresh,
+            measure=measure,
             output=target,
             told=told,
             warn=warn,
@@ -211,7 +212,8 @@ def run(
             },
         )
     if format_ == "json":
-        facts = {name: getattr(summary, name) for name in ("jobs", "done", "kept", "inversions")}
+        names = ("jobs", "done", "kept", "inversions", "measured")
+        facts = {name: getattr(summary, name) for name in names}
         failed = [_short(row) for row in summary.set_aside]
         told_of = [finding.as_json() for finding in warnings]
         said = {"seconds": summary.seconds, "set_aside": failed, "warnings": told_of}
@@ -219,6 +221,8 @@ def run(
     else:
         before = f", {summary.kept} of them before" if summary.kept else ""
         say(f"{summary.done} of {summary.jobs} jobs are done{before}, in {summary.seconds:.0f} s")
+        if summary.measured:
+            say(f"measured {counted(summary.measured, 'kept job')}")
         for row in summary.set_aside[:20]:
             say(f"set aside {row['name']}: {row['code']}: {row['message']}")
         say(f"wrote {shown_url(place)}: index.html, manifest.parquet, runs")

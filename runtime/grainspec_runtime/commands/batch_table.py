@@ -53,7 +53,9 @@ def _table(facts: Mapping[str, Any], total: int, seconds: float) -> Table:
     ended = stages.get("done", 0) + stages.get("set aside", 0)
     left = f"{(total - kept - ended) * seconds / ended / 60:.0f} min" if ended else ""
     table.add_row(*map(str, cells), str(workers), left)
-    if facts.get("longest"):
+    if stages.get("measuring"):
+        table.caption = f"kept jobs to measure: {stages['measuring']}"
+    elif facts.get("longest"):
         table.caption = f"longest at work: {longest_text(facts)}"
     return table
 
