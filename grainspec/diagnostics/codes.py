@@ -202,6 +202,7 @@ WARNINGS: dict[str, str] = {
     "G759": "a shared cache is not used",
     "G764": "runs of a batch are made again",
     "G765": "kept jobs of a batch are not measured",
+    "G766": "a spec beside a table makes no job",
 }
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from grainspec_runtime.commands.loading import LoadingArguments, loading_options
 from grainspec_runtime.commands.progress import Shown, progress_option
 from grainspec_runtime.commands.spec_file import ALL, set_option
 
-_TABLES = (".csv", ".jsonl", ".parquet")
 _TIME = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*([smh])", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -93,7 +91,11 @@ def batch() -> None:
     "is ended and counts as an attempt.",
 )
 @click.option("--measure", is_flag=True, help="Measure each edit, without CLIP; kept ones, too.")
-@click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
+@click.option(
+    "--no-cache",
+    is_flag=True,
+    help="Neither read nor write the cache; each worker then inverts the clips of its jobs itself.",
+)
 @click.option("--fresh", is_flag=True, help="Run all jobs, also those that are done.")
 @progress_option
 @format_option
@@ -146,6 +148,7 @@ def run(
     """
     from grainspec.cache_folder import fetched_files
     from grainspec.remote.store import check_lasting
+    from grainspec_runtime.batch.asked import jobs_asked_for
     from grainspec_runtime.batch.edit_work import EditWork
     from grainspec_runtime.batch.jobs import Sharing
     from grainspec_runtime.batch.limits import Limits
@@ -171,10 +174,11 @@ def run(
         if format_ == "text":
             print_findings(findings)
 
-    once, repeated = distinct(list(_jobs(jobs, sharing)))
+    asked, unused = jobs_asked_for(jobs, sharing)
+    once, repeated = distinct(asked)
     if not once:
         raise fail("G740", "there is no job", "Name a spec, or a table with a row for each job.")
-    warn(repeated)
+    warn([*unused, *repeated])
     last = jobs[-1]
     place = output or str(Path("batches") / (path_of(last) if isinstance(last, str) else last).stem)
     with (
@@ -252,20 +256,6 @@ def status(folder: Path | str, format_: Format) -> None:
         print_json(facts)
     else:
         say(status_text(facts))
-
-
-def _jobs(paths: tuple[Path | str, ...], sharing: Any) -> Iterator[Any]:
-    from grainspec_runtime.batch.jobs import jobs_of_specs, jobs_of_table
-    from grainspec_runtime.batch.table import read_table, suffix_of
-
-    tables = [path for path in paths if suffix_of(path) in _TABLES]
-    specs = [path for path in paths if path not in tables]
-    if not tables:
-        yield from jobs_of_specs(specs, sharing)
-        return
-    default: list[Path | str | None] = [*specs]
-    for table, spec in itertools.product(tables, default or [None]):
-        yield from jobs_of_table(read_table(table, spec), sharing)
 
 
 def _grids(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
