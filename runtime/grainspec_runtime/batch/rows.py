@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from grainspec.diagnostics import GrainError
 from grainspec.remote.address import shown
 from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.jobs import BatchJob
@@ -31,7 +32,7 @@ MEASURES = tuple(f"measure_{name}" for name in TITLES)
 _VERSIONS = ("grainspec", "torch", "diffusers", "transformers", "python")
 
 COLUMNS: Mapping[str, str] = {
-    **dict.fromkeys(("job", "name", "state", "code", "message", "cure"), "text"),
+    **dict.fromkeys(("job", "name", "state", "code", "message", "cure", "place"), "text"),
     **dict.fromkeys(("spec", "spec_sha256", "clip", "variant", "model", "process"), "text"),
     "sets": "texts",
     "seed": "integer",
@@ -88,12 +89,29 @@ def row_of_failure(job: BatchJob, failure: Failure, reasons: Sequence[str]) -> d
     """Return the row of a job that is set aside."""
     return {
         **row_of_job(job),
+        **_asked(job),
         "state": SET_ASIDE,
         "code": failure.code,
         "message": failure.message,
         "cure": failure.cure,
+        "place": failure.place(shown(str(job.spec))),
         "attempts": len(reasons),
         "reasons": list(reasons),
+    }
+
+
+def _asked(job: BatchJob) -> dict[str, Any]:
+    """Return what the spec of a job asks for, unless that cannot be read."""
+    try:
+        spec = job.chosen
+    except (GrainError, KeyError, OSError):
+        return {}
+    return {
+        "clip": shown(spec.video.path),
+        "target": spec.target,
+        "model": spec.model,
+        "seed": spec.sampler.seed,
+        "steps": spec.sampler.steps,
     }
 
 

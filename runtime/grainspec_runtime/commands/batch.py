@@ -16,7 +16,7 @@ from grainspec.diagnostics import Diagnostic, fail
 from grainspec.remote.address import is_url, path_of, without_secrets
 from grainspec.remote.address import shown as shown_url
 from grainspec_runtime.cache.limit import size_in_bytes
-from grainspec_runtime.commands.batch_table import live_table, status_text
+from grainspec_runtime.commands.batch_table import failure_lines, live_table, status_text
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
 from grainspec_runtime.commands.progress import Shown, progress_option
 from grainspec_runtime.commands.spec_file import ALL, set_option
@@ -227,8 +227,8 @@ def run(
         say(f"{summary.done} of {summary.jobs} jobs are done{before}, in {summary.seconds:.0f} s")
         if summary.measured:
             say(f"measured {counted(summary.measured, 'kept job')}")
-        for row in summary.set_aside[:20]:
-            say(f"set aside {row['name']}: {row['code']}: {row['message']}")
+        for line in failure_lines(summary.set_aside, "see index.html"):
+            say(line)
         say(f"wrote {shown_url(place)}: index.html, manifest.parquet, runs")
     if summary.set_aside:
         raise SystemExit(1)
@@ -311,4 +311,4 @@ def _seconds(text: str | None) -> float | None:
 
 
 def _short(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row.get(name) for name in ("name", "code", "message", "cure", "reasons")}
+    return {name: row.get(name) for name in ("name", "code", "place", "message", "cure", "reasons")}
