@@ -28,7 +28,7 @@ from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.runs.read import WHOLE, missing_file
 from grainspec_runtime.runs.write import finished_run
 
-RECORD: dict[str, Any] = {"spec": {"target": "a pig"}, "seed": 7, "run_key": "key"}
+RECORD: dict[str, Any] = {"spec": {"target": "a pig"}, "seed": 7, "run_key": "key", "inversion_cached": True}
 MEASURES = {"measures": [{"title": "PSNR outside, dB ↑", "value": 31.5}]}
 
 
@@ -60,6 +60,7 @@ def test_a_batch_resumes_from_runs_and_rows(tmp_path: Path) -> None:
     found = kept(tmp_path, [first, second, third])
     assert found.done == {first.digest, second.digest}
     assert [(row["job"], row["seed"]) for row in found.rows] == [(second.digest, 7)]
+    assert found.rows[0]["inversion_cached"] is None  # by this batch, or by an earlier one
     assert found.findings() == []
 
 

@@ -111,5 +111,7 @@ def _row_of_record(job: BatchJob, record: Mapping[str, Any], measures: Any) -> d
     if not isinstance(record["spec"], dict):
         raise TypeError("`spec` is not an object")
     row = row_of(job, record, measures)
+    if row["inversion_cached"]:  # when it was sampled, perhaps by the batch itself
+        row["inversion_cached"] = None
     manifest.check(row)
     return row

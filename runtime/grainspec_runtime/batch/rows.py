@@ -29,7 +29,9 @@ _SECONDS = (
     *("seconds_edit", "seconds_save"),
 )
 MEASURES = tuple(f"measure_{name}" for name in TITLES)
-_VERSIONS = ("grainspec", "torch", "diffusers", "transformers", "python")
+_OF_RUN = ("grainspec", "torch", "diffusers", "transformers", "numpy", "av", "python")
+OF_BATCH = ("ray", "fsspec")
+"""Packages that a run's manifest does not name."""
 
 COLUMNS: Mapping[str, str] = {
     **dict.fromkeys(("job", "name", "state", "code", "message", "cure", "place"), "text"),
@@ -49,10 +51,16 @@ COLUMNS: Mapping[str, str] = {
     **dict.fromkeys(_SECONDS, "number"),
     **dict.fromkeys(("peak_memory_bytes", "peak_gpu_bytes", "gpu_bytes_estimated"), "integer"),
     **dict.fromkeys(MEASURES, "number"),
-    **{f"version_{name}": "text" for name in _VERSIONS},
+    **{f"version_{name}": "text" for name in (*_OF_RUN, *OF_BATCH)},
     "finished": "time",
 }
-"""The columns of the manifest, and the kind of each."""
+"""The columns of the manifest, and the kind of each.
+
+``inversion_cached``: whether the job's inversion was in the cache before the batch began to make
+it; null if that is not known, of a row that was made of its run. Seconds may be summed over rows:
+``seconds_prepare`` is the job's share of what its unit took, and what jobs of a clip share, such as
+``seconds_invert``, is in the row of one of them.
+"""
 
 
 def row_of(
@@ -75,7 +83,7 @@ def row_of(
         **{name: manifest.get(name) for name in _OF_MANIFEST},
         **seconds_of(manifest.get("seconds") or {}),
         **measures_of(measured),
-        **{f"version_{name}": versions.get(name) for name in _VERSIONS},
+        **{f"version_{name}": versions.get(name) for name in _OF_RUN},
     }
 
 

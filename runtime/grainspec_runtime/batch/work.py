@@ -35,12 +35,13 @@ class Prepared:
 class Shared:
     """The result of a unit's inversions: a failure or None for each job.
 
-    keys: those of the inversions that the jobs share. made: how many did not exist before.
+    keys: of the inversion of each job; None for one that failed or has none. made: the keys of
+    those that did not exist before.
     """
 
     failures: tuple[Failure | None, ...]
-    keys: tuple[str, ...] = ()
-    made: int = 0
+    keys: tuple[str | None, ...] = ()
+    made: frozenset[str] = frozenset()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
