@@ -26,8 +26,9 @@ from grainspec_runtime.batch.page import batch_page
 from grainspec_runtime.batch.rows import COLUMNS, row_of_failure, row_of_job
 from grainspec_runtime.batch.run import distinct
 from grainspec_runtime.batch.status import status_of
-from grainspec_runtime.batch.table import read_table
+from grainspec_runtime.batch.table import Row, read_table
 from grainspec_runtime.batch.units import MOST, units_of
+from grainspec_runtime.prepare import prepare
 
 VARIANTS = EXAMPLES / "variants.grain"
 
@@ -139,6 +140,49 @@ def test_jobs_that_cannot_be_read_are_set_aside(tmp_path: Path) -> None:
     units = list(units_of(jobs_of_table(read_table(table), Sharing()), failed))
     assert [len(unit.jobs) for unit in units] == [1]
     assert [failure.code for _, failure in failed] == ["G001", "G311", "G740", "G201"]
+    rows = [row_of_failure(job, failure, [failure.reason]) for job, failure in failed]
+    places = [f"{tmp_path}/bad.grain:1:9", None, None, "--set sampler.stps=3"]
+    assert [row["place"] for row in rows] == places
+
+
+def test_rows_of_failures_say_what_was_asked_for(tmp_path: Path) -> None:
+    spec = tmp_path / "edit.grain"
+    spec.write_text(ClipFolder(tmp_path).spec_text(video='video "gone.mp4"'))
+    target = "a green robot and a yellow bear in mud"
+    [job] = jobs(spec, sets=("sampler.seed=7", "sampler.steps=9", f"target={target}"))
+    with pytest.raises(GrainError) as refused:
+        prepare(job.whole, Path(job.base), sets=job.sets)
+    failure = Failure.of(refused.value)
+    row = row_of_failure(job, failure, [failure.reason])
+    assert (row["seed"], row["steps"], row["target"]) == (7, 9, target)
+    assert (row["model"], row["clip"]) == (job.chosen.model, "gone.mp4")
+    [line] = [n for n, text in enumerate(spec.read_text().splitlines(), 1) if "gone.mp4" in text]
+    assert row["place"] == f"{spec}:{line}:7"
+    manifest.check(row)
+    [moved] = jobs(spec, sets=("video.path=none.mp4",))
+    with pytest.raises(GrainError) as refused:
+        prepare(moved.whole, Path(moved.base), sets=moved.sets)
+    place = row_of_failure(moved, Failure.of(refused.value), [])["place"]
+    assert place == "--set video.path=none.mp4"
+    spec.write_text("grain 1")  # which says nothing about the seed
+    [bad] = jobs_of_table([Row(spec, str(tmp_path), None, None, ("sampler.seed=7",))], Sharing())
+    assert "seed" not in row_of_failure(bad, Failure("G001", "…"), [])
+
+
+def test_failures_that_are_not_shown_are_counted(tmp_path: Path, grain: Grain) -> None:
+    table = tmp_path / "jobs.csv"
+    lines = [f"none.grain,{number}" for number in range(23)]
+    table.write_text("\n".join(["spec,sampler.seed", *lines]))
+    out = tmp_path / "out"
+    said = grain("batch", table, "-o", out)  # no job is left to start Ray for
+    assert said.code == 1
+    assert said.out.count("set aside none-") == 20
+    assert "and 3 more: see index.html" in said.out
+    status = grain("batch", "status", out)
+    assert status.out.count("G311") == 20
+    assert "and 3 more: write `--format json`" in status.out
+    assert len(grain("batch", "status", out, "--format", "json").json["failed"]) == 23
+    assert (out / "index.html").read_text().count("<b>G311</b>") == 23
 
 
 def test_the_same_job_runs_once() -> None:
@@ -234,7 +278,7 @@ def test_status_and_page(tmp_path: Path, grain: Grain) -> None:
     first, second, _ = jobs(VARIANTS)
     record = manifest.Manifest(tmp_path)
     record.add({**row_of_job(first), "state": "done", "seconds_sample": 1.5, "seconds_edit": 2.0})
-    failure = Failure("G505", "NaN in <layer>", "Use float32.")
+    failure = Failure("G505", "NaN in <layer>", "Use float32.", position="8:1")
     record.add(row_of_failure(second, failure, ["G506: later", "G505: NaN"]))
     record.flush()
     longest = {"stage": "sampling", "job": "third", "host": "gpu3", "seconds": 200}
@@ -252,7 +296,7 @@ def test_status_and_page(tmp_path: Path, grain: Grain) -> None:
     said = grain("batch", "status", tmp_path)
     assert said.code == 0
     assert "running: 2 of 4 jobs are done, 1 set aside, 1 left" in said.out
-    assert f"{second.name}: G505: NaN in <layer>" in said.out
+    assert f"set aside {second.name}: {VARIANTS}:8:1: G505: NaN in <layer>" in said.out
     assert "longest at work: sampling third on gpu3 for 3 min 20 s" in said.out
     write_progress(tmp_path, {**told, "stages": stages, "started": time.time() + 9})
     assert not status_of(tmp_path)["failed"]  # that failure is of an earlier command
@@ -261,7 +305,9 @@ def test_status_and_page(tmp_path: Path, grain: Grain) -> None:
     assert "jobs left: 1" in page
     assert "in the manifest only: 2" in page
     assert page.index(second.name) < page.index(first.name)  # what failed comes first
-    assert "NaN in &lt;layer&gt;" in page
+    assert "<p><b>G505</b>: NaN in &lt;layer&gt;</p>" in page
+    assert f"<p>{VARIANTS}:8:1</p>\n<p>Use float32.</p>" in page
+    assert f'<p class="facts">{VARIANTS} · ' in page
     assert f'src="runs/{first.name}/overview.png"' in page
     assert grain("batch", "status", tmp_path / "none").code == 1
 

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from clips import EXAMPLES, ClipFolder
 from command import Grain
+from stub_batch import StubWork, stub_job
 
 pytest.importorskip("pyarrow")
 
+from grainspec.diagnostics import Diagnostic
 from grainspec.remote.files import put_file, remove
 from grainspec_runtime.batch import manifest
+from grainspec_runtime.batch.edit_work import EditWork
+from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.jobs import BatchJob, Sharing, jobs_of_specs
 from grainspec_runtime.batch.kept import kept
+from grainspec_runtime.batch.places import Places
 from grainspec_runtime.batch.rows import row_of_job
+from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.runs.read import WHOLE, missing_file
 from grainspec_runtime.runs.write import finished_run
 
-RECORD: dict[str, Any] = {"spec": {"target": "a pig"}, "seed": 7, "run_key": "key"}
+RECORD: dict[str, Any] = {"spec": {"target": "a pig"}, "seed": 7, "run_key": "key", "inversion_cached": True}
 MEASURES = {"measures": [{"title": "PSNR outside, dB ↑", "value": 31.5}]}
 
 
@@ -52,6 +60,7 @@ def test_a_batch_resumes_from_runs_and_rows(tmp_path: Path) -> None:
     found = kept(tmp_path, [first, second, third])
     assert found.done == {first.digest, second.digest}
     assert [(row["job"], row["seed"]) for row in found.rows] == [(second.digest, 7)]
+    assert found.rows[0]["inversion_cached"] is None  # by this batch, or by an earlier one
     assert found.findings() == []
 
 
@@ -140,14 +149,66 @@ def test_runs_that_are_not_measured(tmp_path: Path) -> None:
     assert [row.get("measure_psnr_outside") for row in found.rows] == [31.5, None]
 
 
-def test_what_a_run_writes_is_whole(tmp_path: Path, grain: Grain) -> None:
+def test_what_a_run_writes_is_whole_and_can_be_measured(tmp_path: Path, grain: Grain) -> None:
     spec = tmp_path / "edit.grain"
-    spec.write_text(ClipFolder(tmp_path, frames=1).spec_text(settings="sampler { steps 1 }"))
-    run = tmp_path / "run"
+    spec.write_text(ClipFolder(tmp_path, frames=2).spec_text(settings="sampler { steps 1 }"))
+    [job] = jobs_of_specs([spec], Sharing())
+    run = tmp_path / "runs" / job.name
     assert grain("run", spec, "-o", run, "--device", "cpu").code == 0
     assert missing_file(run) is None
+    assert [one.name for one in kept(tmp_path, [job]).unmeasured] == [job.name]
+    work = EditWork(Places(str(tmp_path), tmp_path), LoadOptions())
+    columns = work.measured(job)
+    assert isinstance(columns, dict)
+    assert columns["measure_seconds"] > 0
+    assert kept(tmp_path, [job]).measures == {job.digest: columns}
+
     key = json.loads((run / "run.json").read_text())["run_key"]
     assert finished_run(run, key) is not None
     (run / "edited.mp4").unlink()
     assert missing_file(run) == "edited.mp4"
     assert finished_run(run, key) is None  # or an interrupted batch would not write it again
+    (run / "edited.mkv").unlink()
+    failure = work.measured(job)
+    assert isinstance(failure, Failure)
+    assert failure.code == "G317"
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(200)
+def test_kept_runs_are_measured_by_the_same_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    from grainspec_runtime.batch.limits import Limits
+    from grainspec_runtime.batch.run import Cluster, Summary, run_batch
+
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # for Ray's processes
+    out, work = tmp_path / "out", StubWork(tmp_path / "log")
+    jobs = [stub_job(1, 1), stub_job(2, 1), stub_job(3, 1, "fails"), stub_job(4, 1, "dies")]
+    for job in jobs:
+        write_run(out / "runs" / job.name)
+    (out / "runs" / jobs[0].name / "measures.json").write_text(json.dumps(MEASURES))
+    with_rows(out, *jobs)
+    told: list[Diagnostic] = []
+
+    def run(**options: Any) -> Summary:
+        told.clear()
+        on = Cluster(cpus=2, object_store=100_000_000)
+        return run_batch(jobs, work, out, on=on, limits=Limits(), warn=told.extend, **options)
+
+    assert (run().kept, told) == (4, [])  # and Ray does not start
+    assert not (tmp_path / "log").exists()
+    summary = run(measure=True)
+    assert (summary.done, summary.kept, summary.measured) == (4, 4, 1)
+    assert (tmp_path / "log").read_text() == f"measure {jobs[1].name}\n"
+    assert [finding.code for finding in told] == ["G765"]
+    assert "2 kept jobs are not measured, such as job-0000" in told[0].message
+    assert f"grain measure {out}/runs/job-0000" in told[0].cure
+    rows = manifest.latest(out)
+    measured = [rows[job.digest]["measure_psnr_outside"] for job in jobs]
+    assert measured == [31.5, 31.5, None, None]
+    assert {row["state"] for row in rows.values()} == {"done"}
+    summary = run(measure=True, output=f"file://{out}")  # which are not fetched
+    assert (summary.kept, summary.measured) == (4, 0)
+    assert "3 kept jobs are not measured" in told[0].message

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from clips import ClipFolder
 from command import Grain
 
 pytest.importorskip("pyarrow")
@@ -14,6 +15,8 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from grainspec import GrainError
+from grainspec_runtime.batch.asked import jobs_asked_for
+from grainspec_runtime.batch.jobs import Sharing
 from grainspec_runtime.batch.table import Row, read_table
 
 
@@ -142,3 +145,23 @@ def test_bytes_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "jobs.parquet"
     parquet.write_table(pa.table({"target": [b"a pig"]}), path)
     assert "row 1: `target` has b'a pig'" in refused(path)[0]
+
+
+def test_a_spec_beside_a_table_is_for_rows_without_one(tmp_path: Path) -> None:
+    text = ClipFolder(tmp_path).spec_text()
+    for name in ("a", "b", "c"):
+        written(tmp_path, f"{name}.grain", text)
+    a, b, c = (tmp_path / f"{name}.grain" for name in "abc")
+    table = written(tmp_path, "jobs.csv", "spec,sampler.seed\na.grain,1\n,2\n")
+    jobs, findings = jobs_asked_for([b, table, c], Sharing())
+    made = [(job.file, job.sets) for job in jobs]
+    seeds = ("sampler.seed=1",), ("sampler.seed=2",)
+    assert made == [("a.grain", seeds[0]), ("b.grain", seeds[1]), ("c.grain", seeds[1])]
+    assert findings == []
+    table = written(tmp_path, "jobs.csv", "spec,sampler.seed\na.grain,1\n,\n")
+    jobs, findings = jobs_asked_for([table, b], Sharing())
+    assert [job.file for job in jobs] == ["a.grain"]
+    assert [finding.code for finding in findings] == ["G766"]
+    assert "no job is made of" in findings[0].message
+    assert not findings[0].is_error
+    assert [job.file for job in jobs_asked_for([a, b], Sharing())[0]] == ["a.grain", "b.grain"]

@@ -117,6 +117,10 @@ def end_task(ref: Any) -> None:
     internal_kv._internal_kv_del(ref.task_id().hex(), namespace=_BEGUN)
 
 
+def _measure(work: Work, job: BatchJob) -> Any:
+    return work.measured(job)
+
+
 def _gpu_total(work: Work) -> int:
     return work.gpu_total()
 
@@ -143,6 +147,7 @@ class _Actor:
 # What fails is decided by the driver alone: Ray tries nothing again by itself.
 prepare: Any = ray.remote(max_retries=0)(_prepare)
 save: Any = ray.remote(max_retries=0)(_save)
+measure: Any = ray.remote(max_retries=0)(_measure)
 gpu_total: Any = ray.remote(max_retries=0, num_cpus=0, num_gpus=0.01)(_gpu_total)
 Actor: Any = ray.remote(max_restarts=0, max_task_retries=0)(_Actor)
 

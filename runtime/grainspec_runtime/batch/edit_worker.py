@@ -75,20 +75,23 @@ class EditWorker:
     ) -> tuple[Shared, Packed]:
         """Make each inversion of these jobs once; equal ones are found by their keys."""
         failures: list[Failure | None] = []
-        keys: dict[str, bool | None] = {}
+        keys: list[str | None] = []
+        made: set[str] = set()
         for index, job in jobs.items():
             try:
                 self._work.places.fetched(job)
                 one = _expected(prepared[index])
                 key, existed = share(self._opened(one), one)
-                keys.setdefault(key, existed)
-                failures.append(None)
             except Exception as error:
                 failures.append(Failure.of(error))
-        shared = [key for key, existed in keys.items() if existed is not None]
-        made = sum(existed is False for existed in keys.values())
+                keys.append(None)
+                continue
+            failures.append(None)
+            keys.append(None if existed is None else key)
+            made |= {key} if existed is False else set()
+        shared = list(dict.fromkeys(key for key in keys if key is not None))
         seconds = self._session.stages.take_seconds() if self._session else {}
-        report = Shared(tuple(failures), tuple(shared), made, seconds)
+        report = Shared(tuple(failures), tuple(keys), frozenset(made), seconds)
         return report, packed(KIND, shared) if carry and self._work.use_cache else {}
 
     def sample(

@@ -14,19 +14,22 @@ from grainspec.remote.address import is_url, joined
 from grainspec_runtime.batch import manifest
 from grainspec_runtime.batch.jobs import BatchJob
 from grainspec_runtime.batch.places import RUNS
-from grainspec_runtime.batch.rows import DONE, row_of
+from grainspec_runtime.batch.rows import DONE, measures_of, row_of
 from grainspec_runtime.batch.written_runs import LocalRuns, NotWhole, RemoteRuns, WrittenRuns
 from grainspec_runtime.runs.read import MANIFEST
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A job's run. row: if the manifest lacks it. spoilt: why a run is not whole any more."""
+    """A job's run. row: if the manifest lacks it. spoilt: why a run is not whole any more.
+
+    measures: by column; None if it has no ``measures.json``.
+    """
 
     done: bool
     row: dict[str, Any] | None = None
     spoilt: str = ""
-    measured: bool = False
+    measures: Mapping[str, float | None] | None = None
 
 
 @dataclass
@@ -35,12 +38,13 @@ class Kept:
 
     done: the digests of jobs whose runs are whole. rows: of those that the manifest lacks.
     spoilt: the names of runs that are not whole any more, and why; they are made again.
-    unmeasured: jobs that are done and have no ``measures.json``.
+    measures: those of jobs that are done, by digest. unmeasured: jobs that are done without any.
     """
 
     done: set[str] = field(default_factory=set)
     rows: list[dict[str, Any]] = field(default_factory=list)
     spoilt: dict[str, str] = field(default_factory=dict)
+    measures: dict[str, Mapping[str, float | None]] = field(default_factory=dict)
     unmeasured: list[BatchJob] = field(default_factory=list)
 
     def add(self, job: BatchJob, judged: Judged) -> None:
@@ -51,7 +55,10 @@ class Kept:
             self.rows.append(judged.row)
         if judged.done:
             self.done.add(job.digest)
-            self.unmeasured += [] if judged.measured else [job]
+            if judged.measures is None:
+                self.unmeasured.append(job)
+            else:
+                self.measures[job.digest] = judged.measures
 
     def findings(self) -> list[Diagnostic]:
         """Return a warning (G764) if runs are made again."""
@@ -95,7 +102,8 @@ def _judged(job: BatchJob, runs: WrittenRuns, has_row: bool) -> Judged:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"its {MANIFEST} is not a run's: {reason_of(error)}"
         return Judged(done=False, spoilt=reason)
-    return Judged(done=True, row=None if has_row else row, measured=measures is not None)
+    columns = None if measures is None else measures_of(measures)
+    return Judged(done=True, row=None if has_row else row, measures=columns)
 
 
 def _row_of_record(job: BatchJob, record: Mapping[str, Any], measures: Any) -> dict[str, Any]:
@@ -103,5 +111,7 @@ def _row_of_record(job: BatchJob, record: Mapping[str, Any], measures: Any) -> d
     if not isinstance(record["spec"], dict):
         raise TypeError("`spec` is not an object")
     row = row_of(job, record, measures)
+    if row["inversion_cached"]:  # when it was sampled, perhaps by the batch itself
+        row["inversion_cached"] = None
     manifest.check(row)
     return row

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from grainspec.diagnostics import GrainError
 from grainspec.remote.address import shown
 from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.jobs import BatchJob
@@ -28,10 +29,12 @@ _SECONDS = (
     *("seconds_edit", "seconds_save"),
 )
 MEASURES = tuple(f"measure_{name}" for name in TITLES)
-_VERSIONS = ("grainspec", "torch", "diffusers", "transformers", "python")
+_OF_RUN = ("grainspec", "torch", "diffusers", "transformers", "numpy", "av", "python")
+OF_BATCH = ("ray", "fsspec")
+"""Packages that a run's manifest does not name."""
 
 COLUMNS: Mapping[str, str] = {
-    **dict.fromkeys(("job", "name", "state", "code", "message", "cure"), "text"),
+    **dict.fromkeys(("job", "name", "state", "code", "message", "cure", "place"), "text"),
     **dict.fromkeys(("spec", "spec_sha256", "clip", "variant", "model", "process"), "text"),
     "sets": "texts",
     "seed": "integer",
@@ -48,10 +51,16 @@ COLUMNS: Mapping[str, str] = {
     **dict.fromkeys(_SECONDS, "number"),
     **dict.fromkeys(("peak_memory_bytes", "peak_gpu_bytes", "gpu_bytes_estimated"), "integer"),
     **dict.fromkeys(MEASURES, "number"),
-    **{f"version_{name}": "text" for name in _VERSIONS},
+    **{f"version_{name}": "text" for name in (*_OF_RUN, *OF_BATCH)},
     "finished": "time",
 }
-"""The columns of the manifest, and the kind of each."""
+"""The columns of the manifest, and the kind of each.
+
+``inversion_cached``: whether the job's inversion was in the cache before the batch began to make
+it; null if that is not known, of a row that was made of its run. Seconds may be summed over rows:
+``seconds_prepare`` is the job's share of what its unit took, and what jobs of a clip share, such as
+``seconds_invert``, is in the row of one of them.
+"""
 
 
 def row_of(
@@ -74,7 +83,7 @@ def row_of(
         **{name: manifest.get(name) for name in _OF_MANIFEST},
         **seconds_of(manifest.get("seconds") or {}),
         **measures_of(measured),
-        **{f"version_{name}": versions.get(name) for name in _VERSIONS},
+        **{f"version_{name}": versions.get(name) for name in _OF_RUN},
     }
 
 
@@ -88,12 +97,29 @@ def row_of_failure(job: BatchJob, failure: Failure, reasons: Sequence[str]) -> d
     """Return the row of a job that is set aside."""
     return {
         **row_of_job(job),
+        **_asked(job),
         "state": SET_ASIDE,
         "code": failure.code,
         "message": failure.message,
         "cure": failure.cure,
+        "place": failure.place(shown(str(job.spec))),
         "attempts": len(reasons),
         "reasons": list(reasons),
+    }
+
+
+def _asked(job: BatchJob) -> dict[str, Any]:
+    """Return what the spec of a job asks for, unless that cannot be read."""
+    try:
+        spec = job.chosen
+    except (GrainError, KeyError, OSError):
+        return {}
+    return {
+        "clip": shown(spec.video.path),
+        "target": spec.target,
+        "model": spec.model,
+        "seed": spec.sampler.seed,
+        "steps": spec.sampler.steps,
     }
 
 

@@ -33,7 +33,8 @@ class Row:
     """A row of a table of jobs.
 
     spec, base, clip: absolute paths or URLs; clip is None for the spec's own. variant: None for
-    those that the batch is asked for. sets: overrides, from all other columns.
+    those that the batch is asked for. sets: overrides, from all other columns. names_spec: whether
+    the spec is the row's own.
     """
 
     spec: Path | str
@@ -41,6 +42,7 @@ class Row:
     clip: str | None
     variant: str | None
     sets: tuple[str, ...]
+    names_spec: bool = False
 
 
 def folder_of(file: Path | str) -> str:
@@ -111,7 +113,7 @@ def _row(told: Mapping[str, str], path: Path | str, where: str, default: Path | 
     clip = None if clip is None else _absolute(place, clip)
     base = _absolute(place, told["base"]) if "base" in told else folder_of(spec)
     sets = tuple(f"{name}={text}" for name, text in told.items() if name not in _OWN)
-    return Row(spec, base, clip, told.get("variant"), sets)
+    return Row(spec, base, clip, told.get("variant"), sets, "spec" in told)
 
 
 def _absolute(place: str, written: str) -> str:

@@ -35,12 +35,13 @@ class Prepared:
 class Shared:
     """The result of a unit's inversions: a failure or None for each job.
 
-    keys: those of the inversions that the jobs share. made: how many did not exist before.
+    keys: of the inversion of each job; None for one that failed or has none. made: the keys of
+    those that did not exist before.
     """
 
     failures: tuple[Failure | None, ...]
-    keys: tuple[str, ...] = ()
-    made: int = 0
+    keys: tuple[str | None, ...] = ()
+    made: frozenset[str] = frozenset()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -84,6 +85,9 @@ class Work(Protocol):
 
     def save(self, job: BatchJob, result: Any) -> Row | Failure:
         """Write a job's result, measure it, and return its row."""
+
+    def measured(self, job: BatchJob) -> Row | Failure:
+        """Measure a run that was made before, and return the columns of its metrics."""
 
     def gpu_total(self) -> int:
         """Return the memory of a GPU in bytes, in a process that has one."""

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from grainspec.cli.output import Format, format_option, print_findings, print_json, say
+from grainspec.cli.output import Format, counted, format_option, print_findings, print_json, say
 from grainspec.cli.path_or_url import PathOrUrl
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.remote.address import is_url, path_of, without_file_protocol, without_secrets
 from grainspec.remote.address import shown as shown_url
 from grainspec_runtime.cache.limit import size_in_bytes
-from grainspec_runtime.commands.batch_table import live_table, status_text
+from grainspec_runtime.commands.batch_table import failure_lines, live_table, status_text
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
 from grainspec_runtime.commands.progress import Shown, progress_option
 from grainspec_runtime.commands.spec_file import ALL, set_option
 
-_TABLES = (".csv", ".jsonl", ".parquet")
 _TIME = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*([smh])", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -92,8 +90,12 @@ def batch() -> None:
     help="For each stage of a job, such as `90s`, `30m` or `2h` (default: none). What takes longer "
     "is ended and counts as an attempt.",
 )
-@click.option("--measure", is_flag=True, help="Measure each edit, without CLIP.")
-@click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
+@click.option("--measure", is_flag=True, help="Measure each edit, without CLIP; kept ones, too.")
+@click.option(
+    "--no-cache",
+    is_flag=True,
+    help="Neither read nor write the cache; each worker then inverts the clips of its jobs itself.",
+)
 @click.option("--fresh", is_flag=True, help="Run all jobs, also those that are done.")
 @progress_option
 @format_option
@@ -146,6 +148,7 @@ def run(
     """
     from grainspec.cache_folder import fetched_files
     from grainspec.remote.store import check_lasting
+    from grainspec_runtime.batch.asked import jobs_asked_for
     from grainspec_runtime.batch.edit_work import EditWork
     from grainspec_runtime.batch.jobs import Sharing
     from grainspec_runtime.batch.limits import Limits
@@ -177,10 +180,11 @@ def run(
         not_sent.append(error)
         print_findings(error.diagnostics)
 
-    once, repeated = distinct(list(_jobs(jobs, sharing)))
+    asked, unused = jobs_asked_for(jobs, sharing)
+    once, repeated = distinct(asked)
     if not once:
         raise fail("G740", "there is no job", "Name a spec, or a table with a row for each job.")
-    warn(repeated)
+    warn([*unused, *repeated])
     last = jobs[-1]
     place = output or str(Path("batches") / (path_of(last) if isinstance(last, str) else last).stem)
     with (
@@ -208,6 +212,7 @@ def run(
                 stage_seconds=limit,
             ),
             fresh=fresh,
+            measure=measure,
             output=target,
             told=told,
             warn=warn,
@@ -217,7 +222,8 @@ def run(
             },
         )
     if format_ == "json":
-        facts = {name: getattr(summary, name) for name in ("jobs", "done", "kept", "inversions")}
+        names = ("jobs", "done", "kept", "inversions", "measured")
+        facts = {name: getattr(summary, name) for name in names}
         failed = [_short(row) for row in summary.set_aside]
         told_of = [finding.as_json() for finding in warnings]
         said = {"seconds": summary.seconds, "set_aside": failed, "warnings": told_of}
@@ -225,8 +231,10 @@ def run(
     else:
         before = f", {summary.kept} of them before" if summary.kept else ""
         say(f"{summary.done} of {summary.jobs} jobs are done{before}, in {summary.seconds:.0f} s")
-        for row in summary.set_aside[:20]:
-            say(f"set aside {row['name']}: {row['code']}: {row['message']}")
+        if summary.measured:
+            say(f"measured {counted(summary.measured, 'kept job')}")
+        for line in failure_lines(summary.set_aside, "see index.html"):
+            say(line)
         if not not_sent:
             say(f"wrote {shown_url(place)}: index.html, manifest.parquet, runs")
     if summary.set_aside or not_sent:
@@ -255,20 +263,6 @@ def status(folder: Path | str, format_: Format) -> None:
         print_json(facts)
     else:
         say(status_text(facts))
-
-
-def _jobs(paths: tuple[Path | str, ...], sharing: Any) -> Iterator[Any]:
-    from grainspec_runtime.batch.jobs import jobs_of_specs, jobs_of_table
-    from grainspec_runtime.batch.table import read_table, suffix_of
-
-    tables = [path for path in paths if suffix_of(path) in _TABLES]
-    specs = [path for path in paths if path not in tables]
-    if not tables:
-        yield from jobs_of_specs(specs, sharing)
-        return
-    default: list[Path | str | None] = [*specs]
-    for table, spec in itertools.product(tables, default or [None]):
-        yield from jobs_of_table(read_table(table, spec), sharing)
 
 
 def _grids(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
@@ -324,4 +318,4 @@ def _seconds(text: str | None) -> float | None:
 
 
 def _short(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row.get(name) for name in ("name", "code", "message", "cure", "reasons")}
+    return {name: row.get(name) for name in ("name", "code", "place", "message", "cure", "reasons")}
