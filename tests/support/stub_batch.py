@@ -95,10 +95,12 @@ class StubWorker:
         return Place(os.getpid(), platform.node(), os.environ.get("GRAINSPEC_CACHE", "cache"))
 
     def share(
-        self, prepared: Any, jobs: Mapping[int, BatchJob], *, carry: bool
+        self, prepared: Any, jobs: Mapping[int, BatchJob], *known: Any, carry: bool
     ) -> tuple[Shared, Any]:
         clip = next(iter(jobs.values())).clip
         before = self.work.did(f"share {clip}")
+        if not os.environ.get("GRAINSPEC_CACHE", "cache"):
+            before = bool(known)
         keys, made = (str(clip),) * len(jobs), frozenset() if before else frozenset({str(clip)})
         return Shared((None,) * len(jobs), keys, made), {"carried": carry}
 

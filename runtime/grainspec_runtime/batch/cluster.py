@@ -135,9 +135,11 @@ class _Actor:
         """Return where the worker runs."""
         return self._worker.place()
 
-    def share(self, prepared: Any, jobs: Mapping[int, BatchJob], carry: bool) -> tuple[Shared, Any]:
+    def share(
+        self, prepared: Any, jobs: Mapping[int, BatchJob], carry: bool, *known: Any
+    ) -> tuple[Shared, Any]:
         """Make the inversions of jobs."""
-        return self._worker.share(prepared, jobs, carry=carry)
+        return self._worker.share(prepared, jobs, *known, carry=carry)
 
     def sample(self, prepared: Any, index: int, job: BatchJob, carried: Any) -> tuple[Any, Any]:
         """Make the edit of a job."""

@@ -214,8 +214,7 @@ class Driver:
         if len(calls) >= _DEPTH or any(call.is_suspect for call in calls):
             return False
         alone = bool(calls)
-        tasks = self._take_sample(worker, alone, near=True)
-        kind = "sample"
+        tasks, kind = self._take_sample(worker, alone, near=True), "sample"
         if not tasks:
             tasks, kind = self._take_share(worker, alone), "share"
         if not tasks:
@@ -225,18 +224,17 @@ class Driver:
         call = Call("share" if kind == "share" else "sample", tasks)
         first = tasks[0]
         self.counts["waiting"] -= len(tasks)
+        method = getattr(worker.actor, call.kind).options(num_returns=2)
         if call.kind == "share":
             self._waiting.sharing[first.session] += 1
             jobs = {task.index: task.job for task in tasks}
             call.carries = not self.workers.share_caches
-            method = worker.actor.share.options(num_returns=2)
-            call.report, call.result = method.remote(first.prepared, jobs, call.carries)
+            known = self._waiting.carried.get(first.session, ())
+            call.report, call.result = method.remote(first.prepared, jobs, call.carries, *known)
             self.counts["inverting"] += len(tasks)
         else:
-            method = worker.actor.sample.options(num_returns=2)
-            carried = {} if first.carried is None else first.carried
             about = first.prepared, first.index, first.job
-            call.report, call.result = method.remote(*about, carried)
+            call.report, call.result = method.remote(*about, first.carried or {})
             self.counts["sampling"] += 1
         worker.calls.append(call)
         worker.session = first.session
@@ -328,6 +326,7 @@ class Driver:
         except ray.exceptions.ObjectLostError as error:  # its arguments; the worker lives
             worker.answered(call)
             self._left(call)
+            self._waiting.carried.pop(call.tasks[0].session, None)
             for task in call.tasks:
                 reasons = [*task.reasons, reason_of_end(call.stage, error)]
                 self._prepare_again(Unit((task.job,), task.session), error, reasons)
@@ -355,6 +354,7 @@ class Driver:
     def _shared(self, worker: WorkerProcess, call: Call, answer: Shared) -> None:
         self.inversions += len(answer.made)
         self._made |= answer.made
+        self._waiting.carry(call)
         call.tasks[0].known.update(seconds_of(answer.seconds))
         for task, failure, key in zip(call.tasks, answer.failures, answer.keys, strict=True):
             if failure is not None:

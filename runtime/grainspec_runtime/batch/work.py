@@ -47,7 +47,10 @@ class Shared:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a worker runs: its process and host, and what tells its cache from others'."""
+    """Where a worker runs: its process and host, and what tells its cache from others'.
+
+    ``cache`` is empty if it reads none: then inversions always travel from worker to worker.
+    """
 
     pid: int
     host: str
@@ -61,11 +64,12 @@ class Worker(Protocol):
         """Return where the worker runs."""
 
     def share(
-        self, prepared: Any, jobs: Mapping[int, BatchJob], *, carry: bool
+        self, prepared: Any, jobs: Mapping[int, BatchJob], *known: Any, carry: bool
     ) -> tuple[Shared, Any]:
         """Make the inversions of jobs, by their index in the unit.
 
-        With ``carry`` the second value has the inversions, for workers with another cache.
+        ``known`` has inversions of the same clip. With ``carry`` the second value has those of
+        these jobs, for workers with another cache or none.
         """
 
     def sample(
