@@ -87,11 +87,12 @@ def read_json(path: Path, *, most: int = MAX_JSON_BYTES, bounded: bool = False) 
     return json_value(read_bytes(path, most), bounded=bounded)
 
 
-def json_value(content: bytes, *, bounded: bool = False) -> Any:
+def json_value(content: bytes, *, bounded: bool = False, distinct: bool = False) -> Any:
     """Parse JSON of anyone's; its depth and number of values are limited.
 
-    ``bounded`` also refuses numbers beyond 64 bits, infinity and NaN. Raises ValueError if it is
-    not JSON or exceeds a limit.
+    ``bounded`` also refuses numbers beyond 64 bits, infinity and NaN; ``distinct`` an object with
+    several values of one name, whatever the spaces around it. Raises ValueError if it is not JSON
+    or exceeds a limit.
     """
     nodes = content.count(b"{") + content.count(b"[")
     if nodes > MAX_JSON_NODES or content.count(b",") > MAX_JSON_VALUES:
@@ -100,6 +101,8 @@ def json_value(content: bytes, *, bounded: bool = False) -> Any:
     hooks: dict[str, Any] = {}
     if bounded:
         hooks = {"parse_int": _integer, "parse_float": _finite, "parse_constant": _finite}
+    if distinct:
+        hooks["object_pairs_hook"] = _distinct
     try:
         return json.loads(text, **hooks)
     except RecursionError as error:
@@ -110,6 +113,15 @@ def _integer(digits: str) -> int:
     if len(digits) > 21 or not -(1 << 63) <= int(digits) < 1 << 64:
         raise ValueError(f"the number {digits[:21]}… is out of range")
     return int(digits)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names: set[str] = set()
+    for name, _ in pairs:
+        if name.strip() in names:
+            raise ValueError(f"it has several values of `{name.strip()[:60]}`")
+        names.add(name.strip())
+    return dict(pairs)
 
 
 def _finite(text: str) -> float:

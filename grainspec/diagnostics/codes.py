@@ -201,6 +201,9 @@ WARNINGS: dict[str, str] = {
     "G745": "some jobs of a batch are the same",
     "G754": "some GPUs of a run make it no faster",
     "G759": "a shared cache is not used",
+    "G764": "runs of a batch are made again",
+    "G765": "kept jobs of a batch are not measured",
+    "G766": "a spec beside a table makes no job",
 }
 
 

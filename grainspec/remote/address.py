@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 _USER = re.compile(r"(?<=://)[^/@\s]*(?:@[^/@\s]*)*@")
 _QUERY = re.compile(r"(https?://[^\s?'\"]*\?)[^\s'\"<>)\]]+", re.IGNORECASE)
+_FILE = re.compile(r"^file://(?:localhost)?/", re.IGNORECASE)
 _WEB = ("http", "https")
 
 
@@ -18,6 +19,15 @@ def is_url(place: str) -> bool:
     (True, False)
     """
     return "://" in place
+
+
+def without_file_protocol(place: str) -> str:
+    """Return the path of a ``file:`` URL, which is of this machine; another place as it is.
+
+    >>> without_file_protocol("file:///clips/a.mp4"), without_file_protocol("s3://bucket/a.mp4")
+    ('/clips/a.mp4', 's3://bucket/a.mp4')
+    """
+    return _FILE.sub("/", place, count=1)
 
 
 def protocol_of(url: str) -> str:
@@ -34,8 +44,11 @@ def joined(url: str, *parts: str) -> str:
 
     >>> joined("s3://bucket/out/", "runs", "a")
     's3://bucket/out/runs/a'
+    >>> joined("file://", "clips/a.mp4")
+    'file:///clips/a.mp4'
     """
-    return "/".join([url.rstrip("/"), *parts])
+    start = url.rstrip("/")
+    return "/".join([f"{start}//" if start.endswith(":") else start, *parts])
 
 
 def parent_of(url: str) -> str:

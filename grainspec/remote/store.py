@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from grainspec.diagnostics import GrainError, fail
+from grainspec.remote import google
 from grainspec.remote.address import protocol_of, shown, without_secrets
 
 T = TypeVar("T")
@@ -55,13 +56,12 @@ def tried(url: str, what: str, act: Act[T]) -> T:
         except GrainError:
             raise
         except Exception as error:
-            if not left or _is_lasting(error):
+            lasts = _is_lasting(error) or (is_google(url) and google.has_been_retried(error))
+            if not left or lasts:
                 why = reason(error)
                 if what == "written" and is_missing(error):
                     why = "there is no such bucket or folder"
-                message = f"{shown(url)} cannot be {what}: {why}"
-                cure = "Check the address and your credentials, then give the command again."
-                raise fail("G746", message, cure) from error
+                raise _failed(url, what, why) from error
         if kind is not None:
             kind.clear_instance_cache()  # a connection that was cut is not used again
         time.sleep(pause)
@@ -83,6 +83,8 @@ def opened(url: str) -> tuple[Any, str]:
         options = _options(protocol, fsspec.config.conf.get(protocol, {}))
     except (ImportError, ValueError) as error:
         raise _missing(protocol, error) from error
+    if is_google(url):
+        google.log_nothing()
     fs, path = fsspec.core.url_to_fs(url, **options)
     if hasattr(fs, "ftp"):  # SFTP, which else waits without end
         fs.ftp.get_channel().settimeout(SILENCE)
@@ -102,6 +104,34 @@ def check_writable(url: str) -> None:
         fsspec.get_filesystem_class(protocol)
     except (ImportError, ValueError) as error:
         raise _missing(protocol, error) from error
+
+
+def check_lasting(url: str) -> None:
+    """Raise GrainError if results behind a URL would not outlast this process, or not get there.
+
+    G757 and G758, as :func:`check_writable`; G746 if there are no credentials at all.
+    """
+    check_writable(url)
+    if protocol_of(url) == "memory":
+        message = f"results in {shown(url)} would be lost with this process, whose memory it is"
+        raise fail("G758", message, "Write to a folder, or to a URL such as `s3://bucket/folder`.")
+    if is_google(url):
+        import fsspec
+
+        configured = {**fsspec.config.conf.get("gcs", {}), **fsspec.config.conf.get("gs", {})}
+        if why := google.missing_credentials(configured):
+            raise _failed(url, "written", why)
+
+
+def is_google(url: str) -> bool:
+    """Return whether a URL is of Google's store."""
+    return protocol_of(url) in google.PROTOCOLS
+
+
+def _failed(url: str, what: str, why: str) -> GrainError:
+    message = f"{shown(url)} cannot be {what}: {why}"
+    cure = "Check the address and your credentials, then give the command again."
+    return fail("G746", message, cure)
 
 
 def _options(protocol: str, configured: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,12 +175,14 @@ def is_missing(error: BaseException) -> bool:
 
 def _is_lasting(error: BaseException) -> bool:
     """Return whether another try would fail as well."""
-    status = getattr(error.__cause__ or error, "status", None)
+    cause = error.__cause__ or error
+    status = str(getattr(cause, "status", None) or getattr(cause, "code", None))
     return (
         is_missing(error)
         or isinstance(error, _FOR_NOTHING)
         or type(error).__name__ in _REFUSED
-        or status in (401, 403)
+        or status in ("401", "403")
+        or (type(error) is OSError and str(error).startswith("Forbidden"))  # by gcsfs
     )
 
 

@@ -69,7 +69,7 @@ class NoWorker:
         self, prepared: Any, jobs: Mapping[int, BatchJob], *, carry: bool
     ) -> tuple[Shared, Any]:
         """Share nothing."""
-        return Shared((None,) * len(jobs)), {}
+        return Shared((None,) * len(jobs), (None,) * len(jobs)), {}
 
     def sample(
         self, prepared: Any, index: int, job: BatchJob, carried: Any

@@ -72,9 +72,20 @@ def test_jobs_that_fail_are_tried_again_or_set_aside(tmp_path: Path) -> None:
             assert done[f"save {job.name}"] == 1
     assert [done[f"share clip-{clip}"] for clip in range(5)] == [1] * 5
     assert driver.inversions == 5
+    sampled = [row for row in rows.values() if row["state"] == "done"]
+    assert {row["inversion_cached"] for row in sampled} == {False}
+    assert {row["seconds_prepare"] for row in sampled} == {2.0 / 4}  # of a unit of four jobs
     assert driver.counts == {"done": 17, "set aside": 3} | dict.fromkeys(
         ("preparing", "waiting", "inverting", "sampling", "saving"), 0
     )
+
+
+def test_rows_say_whether_an_inversion_was_in_the_cache(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("share clip-0\n")  # of an earlier batch
+    jobs = [stub_job(number, number // 20) for number in range(40)]  # two units of each clip
+    rows, _, driver = run(tmp_path, jobs)
+    assert [rows[job.name]["inversion_cached"] for job in jobs] == [True] * 20 + [False] * 20
+    assert driver.inversions == 1
 
 
 def test_a_job_that_hangs_is_ended_and_its_worker_replaced(tmp_path: Path) -> None:

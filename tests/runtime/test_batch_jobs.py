@@ -20,14 +20,15 @@ from pyarrow import dataset, parquet, types
 from grainspec import GrainError
 from grainspec_runtime.batch import manifest
 from grainspec_runtime.batch.failures import Failure
-from grainspec_runtime.batch.folder import claimed_folder, kept, write_progress
+from grainspec_runtime.batch.folder import claimed_folder, write_progress
 from grainspec_runtime.batch.jobs import BatchJob, Sharing, jobs_of_specs, jobs_of_table
 from grainspec_runtime.batch.page import batch_page
 from grainspec_runtime.batch.rows import COLUMNS, row_of_failure, row_of_job
 from grainspec_runtime.batch.run import distinct
 from grainspec_runtime.batch.status import status_of
-from grainspec_runtime.batch.table import read_table
+from grainspec_runtime.batch.table import Row, read_table
 from grainspec_runtime.batch.units import MOST, units_of
+from grainspec_runtime.prepare import prepare
 
 VARIANTS = EXAMPLES / "variants.grain"
 
@@ -96,37 +97,6 @@ def test_tables_say_the_same_in_each_format(suffix: str, tmp_path: Path) -> None
     assert (third.spec, third.clip, third.base) == (default, None, str(tmp_path / "clips/7"))
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "said"),
-    [
-        ("jobs.txt", "spec\na.grain\n", "does not end in"),
-        ("jobs.csv", "clip\na.mp4\n", "row 1 of .* names no spec"),
-        ("jobs.jsonl", "[1]\n", "line 1 is not a JSON object"),
-        ("jobs.jsonl", '{"spec": "a.grain"}\n{', "cannot be read: line 2: Expecting property name"),
-        ("jobs.jsonl", '{"spec":' + "[" * 9_999, "line 1: it is nested too deeply"),
-        ("jobs.parquet", "no parquet", "cannot be read"),
-        ("jobs.csv", b"\xff\xfe\xfa", "cannot be read"),
-        ("jobs.csv", "spec,target\na.grain,a pig, in mud\n", "line 2 has more cells .*`in mud`"),
-        ("jobs.csv", "spec,target, target\na.grain,a,b\n", "several columns are named `target`"),
-        ("jobs.csv", "spec,\na.grain,7\n", "row 1 has `7` in a column without a name"),
-        ("jobs.jsonl", '{"spec": "a.grain", "target": ["a"]}', "`target` has .* not one value"),
-    ],
-)
-def test_tables_that_cannot_be_read(
-    name: str, text: str | bytes, said: str, tmp_path: Path
-) -> None:
-    data = text if isinstance(text, bytes) else text.encode()
-    (tmp_path / name).write_bytes(data)
-    with pytest.raises(GrainError, match=said) as refused:
-        list(read_table(tmp_path / name))
-    assert refused.value.diagnostics[0].code == "G740"
-
-
-def test_empty_cells_at_the_end_of_a_row_are_nothing(tmp_path: Path) -> None:
-    (tmp_path / "jobs.csv").write_text("spec,target,\na.grain,,,\nb.grain\n")
-    assert [row.sets for row in read_table(tmp_path / "jobs.csv")] == [(), ()]
-
-
 def test_a_setting_is_in_the_grid_or_in_the_table(tmp_path: Path) -> None:
     (tmp_path / "jobs.csv").write_text(f"spec,sampler.seed\n{VARIANTS},3\n")
     sharing = Sharing(grid={"sampler.seed": ("1", "2")})
@@ -170,6 +140,49 @@ def test_jobs_that_cannot_be_read_are_set_aside(tmp_path: Path) -> None:
     units = list(units_of(jobs_of_table(read_table(table), Sharing()), failed))
     assert [len(unit.jobs) for unit in units] == [1]
     assert [failure.code for _, failure in failed] == ["G001", "G311", "G740", "G201"]
+    rows = [row_of_failure(job, failure, [failure.reason]) for job, failure in failed]
+    places = [f"{tmp_path}/bad.grain:1:9", None, None, "--set sampler.stps=3"]
+    assert [row["place"] for row in rows] == places
+
+
+def test_rows_of_failures_say_what_was_asked_for(tmp_path: Path) -> None:
+    spec = tmp_path / "edit.grain"
+    spec.write_text(ClipFolder(tmp_path).spec_text(video='video "gone.mp4"'))
+    target = "a green robot and a yellow bear in mud"
+    [job] = jobs(spec, sets=("sampler.seed=7", "sampler.steps=9", f"target={target}"))
+    with pytest.raises(GrainError) as refused:
+        prepare(job.whole, Path(job.base), sets=job.sets)
+    failure = Failure.of(refused.value)
+    row = row_of_failure(job, failure, [failure.reason])
+    assert (row["seed"], row["steps"], row["target"]) == (7, 9, target)
+    assert (row["model"], row["clip"]) == (job.chosen.model, "gone.mp4")
+    [line] = [n for n, text in enumerate(spec.read_text().splitlines(), 1) if "gone.mp4" in text]
+    assert row["place"] == f"{spec}:{line}:7"
+    manifest.check(row)
+    [moved] = jobs(spec, sets=("video.path=none.mp4",))
+    with pytest.raises(GrainError) as refused:
+        prepare(moved.whole, Path(moved.base), sets=moved.sets)
+    place = row_of_failure(moved, Failure.of(refused.value), [])["place"]
+    assert place == "--set video.path=none.mp4"
+    spec.write_text("grain 1")  # which says nothing about the seed
+    [bad] = jobs_of_table([Row(spec, str(tmp_path), None, None, ("sampler.seed=7",))], Sharing())
+    assert "seed" not in row_of_failure(bad, Failure("G001", "…"), [])
+
+
+def test_failures_that_are_not_shown_are_counted(tmp_path: Path, grain: Grain) -> None:
+    table = tmp_path / "jobs.csv"
+    lines = [f"none.grain,{number}" for number in range(23)]
+    table.write_text("\n".join(["spec,sampler.seed", *lines]))
+    out = tmp_path / "out"
+    said = grain("batch", table, "-o", out)  # no job is left to start Ray for
+    assert said.code == 1
+    assert said.out.count("set aside none-") == 20
+    assert "and 3 more: see index.html" in said.out
+    status = grain("batch", "status", out)
+    assert status.out.count("G311") == 20
+    assert "and 3 more: write `--format json`" in status.out
+    assert len(grain("batch", "status", out, "--format", "json").json["failed"]) == 23
+    assert (out / "index.html").read_text().count("<b>G311</b>") == 23
 
 
 def test_the_same_job_runs_once() -> None:
@@ -254,20 +267,6 @@ def test_a_manifest_of_an_earlier_version_is_taken_over(tmp_path: Path) -> None:
         manifest.states(tmp_path)
 
 
-def test_a_batch_resumes_from_runs_and_rows(tmp_path: Path) -> None:
-    first, second, third = jobs(VARIANTS)
-    for job in (first, second):
-        (tmp_path / "runs" / job.name).mkdir(parents=True)
-        (tmp_path / "runs" / job.name / "run.json").write_text('{"seed": 7}')
-    (tmp_path / "runs" / third.name).mkdir()  # not whole
-    record = manifest.Manifest(tmp_path)
-    record.add({**row_of_job(first), "state": "done"})
-    record.complete()
-    done, rows = kept(tmp_path, [first, second, third])
-    assert done == {first.digest, second.digest}
-    assert [(row["job"], row["seed"]) for row in rows] == [(second.digest, 7)]
-
-
 def test_other_folders_are_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("…")
     with pytest.raises(GrainError, match=r"thesis\.txt") as refused, claimed_folder(tmp_path):
@@ -279,7 +278,7 @@ def test_status_and_page(tmp_path: Path, grain: Grain) -> None:
     first, second, _ = jobs(VARIANTS)
     record = manifest.Manifest(tmp_path)
     record.add({**row_of_job(first), "state": "done", "seconds_sample": 1.5, "seconds_edit": 2.0})
-    failure = Failure("G505", "NaN in <layer>", "Use float32.")
+    failure = Failure("G505", "NaN in <layer>", "Use float32.", position="8:1")
     record.add(row_of_failure(second, failure, ["G506: later", "G505: NaN"]))
     record.flush()
     longest = {"stage": "sampling", "job": "third", "host": "gpu3", "seconds": 200}
@@ -297,7 +296,7 @@ def test_status_and_page(tmp_path: Path, grain: Grain) -> None:
     said = grain("batch", "status", tmp_path)
     assert said.code == 0
     assert "running: 2 of 4 jobs are done, 1 set aside, 1 left" in said.out
-    assert f"{second.name}: G505: NaN in <layer>" in said.out
+    assert f"set aside {second.name}: {VARIANTS}:8:1: G505: NaN in <layer>" in said.out
     assert "longest at work: sampling third on gpu3 for 3 min 20 s" in said.out
     write_progress(tmp_path, {**told, "stages": stages, "started": time.time() + 9})
     assert not status_of(tmp_path)["failed"]  # that failure is of an earlier command
@@ -306,7 +305,9 @@ def test_status_and_page(tmp_path: Path, grain: Grain) -> None:
     assert "jobs left: 1" in page
     assert "in the manifest only: 2" in page
     assert page.index(second.name) < page.index(first.name)  # what failed comes first
-    assert "NaN in &lt;layer&gt;" in page
+    assert "<p><b>G505</b>: NaN in &lt;layer&gt;</p>" in page
+    assert f"<p>{VARIANTS}:8:1</p>\n<p>Use float32.</p>" in page
+    assert f'<p class="facts">{VARIANTS} · ' in page
     assert f'src="runs/{first.name}/overview.png"' in page
     assert grain("batch", "status", tmp_path / "none").code == 1
 

@@ -163,7 +163,21 @@ def test_results_of_a_batch(store: Store, tmp_path: Path) -> None:
         (folder / "run.json").write_text("{}")
         raise ValueError("stop")
     assert get_bytes("s3://studio/night/runs/other/run.json") is None
-    with recorded("s3://studio/night", tmp_path / "first") as folder:
-        (folder / "manifest.parquet").write_bytes(b"rows")
-    with recorded("s3://studio/night", tmp_path / "second") as folder:
-        assert (folder / "manifest.parquet").read_bytes() == b"rows"
+
+
+def no_rows(folder: Path, other: Path) -> None:
+    """Merge nothing."""
+
+
+def test_a_record_that_cannot_be_written_ends_a_batch_before_it_begins(
+    store: Store, tmp_path: Path
+) -> None:
+    begun = []
+    with (
+        pytest.raises(GrainError, match="there is no such bucket") as refused,
+        recorded("s3://absent/night", tmp_path, no_rows),
+    ):
+        begun.append(True)
+    assert (refused.value.diagnostics[0].code, begun) == ("G746", [])
+    with recorded("s3://studio/soon", tmp_path, no_rows):
+        assert get_bytes("s3://studio/soon/batch.json") is not None

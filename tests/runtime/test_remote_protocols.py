@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -19,12 +20,13 @@ pytest.importorskip("fsspec")
 
 import fsspec
 from faulty_store import Fault, faulty_proxy, serving
+from fsspec.implementations.memory import MemoryFileSystem
 
 from grainspec import GrainError
 from grainspec.remote import store as stores
 from grainspec.remote.files import copied_file, fetched_file, get_bytes, names_in, put_file, remove
 from grainspec.remote.folders import fetched_folder, put_folder
-from grainspec.remote.store import check_writable
+from grainspec.remote.store import check_lasting, check_writable
 from grainspec_runtime.remote.record import recorded
 
 DATA = bytes(range(256)) * 3000
@@ -247,7 +249,7 @@ def test_nothing_is_written_to_the_web(web: Any, tmp_path: Path) -> None:
     store, _ = web
     with (
         pytest.raises(GrainError) as refused,
-        recorded(f"{store.endpoint}/night?key=geheim", tmp_path),
+        recorded(f"{store.endpoint}/night?key=geheim", tmp_path, lambda folder, other: None),
     ):
         raise AssertionError
     assert refused.value.diagnostics[0].code == "G758"
@@ -262,6 +264,75 @@ def test_a_wrong_password_is_tried_once(sftp: Remote, tmp_path: Path) -> None:
         put_file(clip(tmp_path), f"{url}/clip.mp4")
     assert refused.value.diagnostics[0].code == "G746"
     assert "falsch" not in str(refused.value)
+
+
+def test_a_machine_without_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without them gcsfs would try each request for half a minute."""
+    pytest.importorskip("gcsfs", reason="needs the extra `gcs`")
+    import google.auth
+    from google.auth.exceptions import DefaultCredentialsError
+
+    def nothing(**how: Any) -> None:
+        raise DefaultCredentialsError("Your credentials\nwere not found.")
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    monkeypatch.setitem(fsspec.config.conf, "gs", {})
+    monkeypatch.setattr(google.auth, "default", nothing)
+    with pytest.raises(GrainError, match=r"written: Your credentials were not found\. ") as absent:
+        check_lasting("gs://studio/out")
+    assert absent.value.diagnostics[0].code == "G746"
+    monkeypatch.setitem(fsspec.config.conf, "gs", {"token": "anon"})
+    check_lasting("gs://studio/out")
+    monkeypatch.setitem(fsspec.config.conf, "gs", {})
+    monkeypatch.setattr(google.auth, "default", lambda: ("credentials", "project"))
+    check_lasting("gs://studio/out")
+
+
+class ClientConnectorDNSError(OSError):
+    """As that of aiohttp."""
+
+
+class AnswerError(Exception):
+    """As that of gcsfs."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__("Anonymous caller does not have access")
+        self.code = code
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "tries"),
+    [
+        ("gs://studio/a", ClientConnectorDNSError("no such host"), 1),
+        ("memory://studio/a", ClientConnectorDNSError("no such host"), stores.TRIES),
+        ("gs://studio/a", AnswerError(401), 1),
+        ("gs://studio/a", OSError("Forbidden: https://storage"), 1),
+        ("gs://studio/a", AnswerError(503), stores.TRIES),
+    ],
+)
+def test_what_another_try_does_not_cure(
+    url: str, error: Exception, tries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("gcsfs", reason="needs the extra `gcs`")
+    monkeypatch.setattr(stores, "opened", lambda url: (MemoryFileSystem(), url))
+    made: list[str] = []
+
+    def act(fs: Any, path: str) -> None:
+        made.append(path)
+        raise error
+
+    with pytest.raises(GrainError, match="cannot be read"):
+        stores.tried(url, "read", act)
+    assert len(made) == tries
+
+
+def test_gcsfs_prints_no_tracebacks(gcs: Remote) -> None:
+    gcs.faults.extend(["503"] * 40)
+    with pytest.raises(GrainError, match="G746"):
+        get_bytes(f"{gcs.url}/clip.mp4")
+    gcs.faults.clear()
+    assert logging.getLogger("gcsfs").handlers  # else Python prints what is logged
 
 
 @pytest.mark.parametrize(

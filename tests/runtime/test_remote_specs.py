@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -19,10 +22,11 @@ from command import Grain
 pytest.importorskip("fsspec")
 
 from faulty_store import faulty_proxy, serving
-from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.implementations.local import LocalFileSystem
 
 from grainspec import GrainError
 from grainspec.cache_folder import cache_folder, fetched_files
+from grainspec.diagnostics import fail
 from grainspec.remote import store as stores
 from grainspec.remote.files import get_bytes, put_bytes, put_file
 from grainspec.remote.folders import listed
@@ -83,6 +87,28 @@ def test_what_a_spec_names_is_fetched_and_nothing_else(store: str, tmp_path: Pat
     assert again != spec  # another version, beside the old one
     assert (again.parent.parent / "shared/left/00000.png").read_bytes() == b"another"
     assert (spec.parent.parent / "shared/left/00000.png").read_bytes() != b"another"
+
+
+def test_file_urls_are_paths_of_this_machine(tmp_path: Path, grain: Grain) -> None:
+    from grainspec_runtime.batch.table import read_table
+
+    pytest.importorskip("ray")
+    (tmp_path / "specs").mkdir()
+    spec = tmp_path / "specs" / "edit.grain"
+    spec.write_text(ClipFolder(tmp_path / "specs").spec_text())
+    assert grain("check", f"file://{spec}").code == 0
+    assert grain("plan", f"file://{spec}", "-o", tmp_path / "plan").code == 0
+    table = tmp_path / "jobs.csv"
+    urls = [f"file://{spec}", f"file://{tmp_path}/clip.mp4", f"FILE://localhost{tmp_path}"]
+    table.write_text("spec,clip,base\n" + ",".join(urls) + "\n")
+    [row] = read_table(table)
+    assert (row.spec, row.clip, row.base) == (spec, f"{tmp_path}/clip.mp4", f"{tmp_path}")
+    table.write_text("spec\nnone.grain\n")
+    said = grain("batch", f"file://{table}", "-o", f"file://{tmp_path}/out")
+    assert "none.grain" in said.out
+    assert f"wrote {tmp_path}/out" in said.out
+    assert grain("batch", "status", f"file://{tmp_path}/out").code == 0
+    assert not (cache_folder() / "fetched").exists()
 
 
 def test_a_spec_behind_a_url_is_checked(store: str, grain: Grain, tmp_path: Path) -> None:
@@ -273,7 +299,7 @@ def test_a_run_is_sent_to_a_url(
     store: str, grain: Grain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    url, out = f"{store}/specs/edit.grain", f"{store}/out/edit"
+    url, out = f"{store}/specs/edit.grain", f"local://{tmp_path}/out/edit"
     steps = ("--set", "sampler.steps=1", "--device", "cpu")
     put_bytes(b"{}", f"{out}/study.json")  # of an earlier run
     put_bytes(b"{}", f"{out}/pig/run.json")  # of a variant
@@ -287,20 +313,23 @@ def test_a_run_is_sent_to_a_url(
     assert manifest["arguments"][1:4] == [url, "-o", out]
     assert not (tmp_path / "runs").exists()
     assert not list((cache_folder() / "results").glob("*"))
-    put_bytes(b"mine", f"{store}/mine/clip.mp4")
-    refused = grain("run", url, "-o", f"{store}/mine", *steps, "--format", "json")
+    put_bytes(b"mine", f"local://{tmp_path}/mine/clip.mp4")
+    refused = grain("run", url, "-o", f"local://{tmp_path}/mine", *steps, "--format", "json")
     assert "G310" in refused.out + refused.err
     web = grain("run", url, "-o", "https://host/out?key=geheim", *steps)
     assert (web.code, "G758" in web.err, "geheim" in web.err) == (1, True, False)
+    for command in ("run", "batch"):  # the memory of a process that ends with the command
+        lost = grain(command, url, "-o", f"{store}/out")
+        assert (lost.code, "G758" in lost.err, "would be lost" in lost.err) == (1, True, True)
 
 
 def test_results_that_could_not_be_sent_are_sent_by_the_same_command(
-    store: str, grain: Grain, monkeypatch: pytest.MonkeyPatch
+    store: str, grain: Grain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url, out = f"{store}/specs/edit.grain", f"{store}/out/edit"
+    url, out = f"{store}/specs/edit.grain", f"local://{tmp_path}/out/edit"
     command = ("run", url, "-o", out, "--set", "sampler.steps=1", "--device", "cpu")
     with monkeypatch.context() as broken:
-        broken.setattr(MemoryFileSystem, "put_file", refuse)
+        broken.setattr(LocalFileSystem, "put_file", refuse)
         said = grain(*command)
         assert (said.code, "G746" in said.err) == (1, True)
         assert "run.json" not in {file.name for file in listed(out)}
@@ -322,17 +351,17 @@ def test_the_record_of_a_batch_is_sent_while_it_runs(
 ) -> None:
     pytest.importorskip("pyarrow")
     from grainspec_runtime.batch.folder import write_progress
-    from grainspec_runtime.batch.manifest import Manifest, states
+    from grainspec_runtime.batch.manifest import Manifest, states, take_over
 
     monkeypatch.setattr(record, "SECONDS", 0.02)
     out = f"{store}/night"
     assert "G747" in grain("batch", "status", out).err
-    with record.recorded(out, tmp_path / "first") as folder:
+    with record.recorded(out, tmp_path / "first", take_over) as folder:
         manifest = Manifest(folder)
         manifest.add({"job": "a", "name": "a", "state": "done"})
         manifest.flush()
         write_progress(folder, {"jobs": 2, "stages": {"done": 1}, "ended": False})
-        assert soon(lambda: get_bytes(f"{out}/batch.json") is not None)
+        assert soon(lambda: b'"jobs": 2' in (get_bytes(f"{out}/batch.json") or b""))
         found = grain("batch", "status", out, "--format", "json").json
         assert (found["state"], found["done"], found["left"]) == ("running", 1, 1)
         record.fetch_record(out, tmp_path / "second")  # by a machine that resumes it
@@ -342,8 +371,108 @@ def test_the_record_of_a_batch_is_sent_while_it_runs(
         write_progress(folder, {"jobs": 2, "stages": {"done": 2}, "ended": True})
     assert grain("batch", "status", out, "--format", "json").json["state"] == "complete"
     assert {file.name for file in listed(out)} == {"batch.json", "manifest.parquet"}
-    with record.recorded(out, tmp_path / "third") as folder:
+    with record.recorded(out, tmp_path / "third", take_over) as folder:
         assert states(folder) == {"a": "done", "b": "done"}
+
+
+def test_machines_that_take_turns_lose_no_rows(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyarrow")
+    from grainspec_runtime.batch.manifest import Manifest, states, take_over
+
+    out = f"{store}/night"
+
+    def add(folder: Path, job: str, state: str) -> Manifest:
+        manifest = Manifest(folder)
+        manifest.add({"job": job, "name": job, "state": state})
+        manifest.flush()
+        return manifest
+
+    with (
+        pytest.raises(KeyboardInterrupt),
+        record.recorded(out, tmp_path / "first", take_over) as folder,
+    ):
+        add(folder, "a", "set aside")
+        add(folder, "b", "done")
+        raise KeyboardInterrupt  # and its rows are not put together: it is killed
+    with record.recorded(out, tmp_path / "second", take_over) as folder:
+        add(folder, "a", "done")
+        add(folder, "c", "done").complete()
+    with record.recorded(out, tmp_path / "first", take_over) as folder:
+        assert states(folder) == {"a": "done", "b": "done", "c": "done"}
+        add(folder, "d", "done").complete()
+    with record.recorded(out, tmp_path / "third", take_over) as folder:
+        assert states(folder) == dict.fromkeys("abcd", "done")
+
+
+def test_machines_at_the_same_time_lose_no_rows(store: str, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    from grainspec_runtime.batch.manifest import Manifest, states, take_over
+
+    out = f"{store}/night"
+    with record.recorded(out, tmp_path / "first", take_over) as first:
+        with record.recorded(out, tmp_path / "second", take_over) as second:
+            for folder, job in ((first, "a"), (second, "b")):
+                manifest = Manifest(folder)
+                manifest.add({"job": job, "name": job, "state": "done"})
+                manifest.complete()
+        assert states(first) == {"a": "done"}
+    with record.recorded(out, tmp_path / "third", take_over) as folder:
+        assert states(folder) == {"a": "done", "b": "done"}
+
+
+def test_another_process_has_the_record(store: str, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    from grainspec_runtime.batch.manifest import take_over
+
+    command = f"""
+import sys
+from pathlib import Path
+from grainspec_runtime.remote.record import recorded
+with recorded("local://{tmp_path}/out", Path({str(tmp_path)!r}), lambda folder, other: None):
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
+    arguments = [sys.executable, "-c", command]
+    with subprocess.Popen(arguments, stdin=PIPE, stdout=PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "begun\n"
+        with (
+            pytest.raises(GrainError) as taken,
+            record.recorded(f"local://{tmp_path}/out", tmp_path, take_over),
+        ):
+            raise AssertionError
+        process.communicate("")
+    assert taken.value.diagnostics[0].code == "G340"
+    assert process.returncode == 0
+
+
+def test_a_record_that_cannot_be_sent_at_the_end(
+    grain: Grain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The summary is shown nevertheless, and the next command sends what this one could not."""
+    pytest.importorskip("ray")
+    table, out = tmp_path / "night.csv", f"local://{tmp_path}/out"
+    table.write_text("spec\nnone.grain\n")
+    send = record.put_file
+    with monkeypatch.context() as broken:
+        broken.setattr(record, "put_file", partial(refuse_at_the_end, send))
+        said = grain("batch", table, "-o", out)
+    assert said.code == 1
+    assert "0 of 1 jobs are done" in said.out
+    assert "wrote" not in said.out
+    assert "G746" in said.err
+    assert not (tmp_path / "out/manifest.parquet").exists()
+    said = grain("batch", table, "-o", out)
+    assert f"wrote {out}" in said.out
+    assert (tmp_path / "out/manifest.parquet").is_file()
+
+
+def refuse_at_the_end(send: Callable[..., None], path: Path, url: str, moved: Any = None) -> None:
+    if path.name in ("manifest.parquet", "index.html"):
+        raise fail("G746", "it cannot be written", "Wait.")
+    send(path, url, moved)
 
 
 def soon(holds: Callable[[], bool]) -> bool:

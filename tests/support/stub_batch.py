@@ -59,7 +59,10 @@ class StubWork:
         if "endless" in jobs[0].sets:
             time.sleep(1000)
         failures = tuple(NEVER if "unread" in job.sets else None for job in jobs)
-        return Prepared(failures, Model("stub")), ([job.name for job in jobs], bytes(self.bulk))
+        return Prepared(failures, Model("stub"), 2.0), (
+            [job.name for job in jobs],
+            bytes(self.bulk),
+        )
 
     def worker(self, model: Model) -> StubWorker:
         if self.stuck:
@@ -71,6 +74,14 @@ class StubWork:
         if "hangs saving once" in job.sets and not before:
             time.sleep(1000)
         return {"job": job.digest, "name": job.name, "state": "done", "host": result[0]}
+
+    def measured(self, job: BatchJob) -> Mapping[str, Any] | Failure:
+        if "dies" in job.sets:
+            os._exit(1)
+        if "fails" in job.sets:
+            return NEVER
+        self.did(f"measure {job.name}")
+        return {"measure_psnr_outside": 31.5}
 
     def gpu_total(self) -> int:
         return 80_000_000_000
@@ -84,11 +95,14 @@ class StubWorker:
         return Place(os.getpid(), platform.node(), os.environ.get("GRAINSPEC_CACHE", "cache"))
 
     def share(
-        self, prepared: Any, jobs: Mapping[int, BatchJob], *, carry: bool
+        self, prepared: Any, jobs: Mapping[int, BatchJob], *known: Any, carry: bool
     ) -> tuple[Shared, Any]:
         clip = next(iter(jobs.values())).clip
         before = self.work.did(f"share {clip}")
-        return Shared((None,) * len(jobs), (str(clip),), int(not before)), {"carried": carry}
+        if not os.environ.get("GRAINSPEC_CACHE", "cache"):
+            before = bool(known)
+        keys, made = (str(clip),) * len(jobs), frozenset() if before else frozenset({str(clip)})
+        return Shared((None,) * len(jobs), keys, made), {"carried": carry}
 
     def sample(
         self, prepared: Any, index: int, job: BatchJob, carried: Any

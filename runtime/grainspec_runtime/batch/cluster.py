@@ -19,6 +19,8 @@ import ray
 from ray.experimental import internal_kv
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from grainspec_runtime.batch.cluster_address import TOKEN_CURE, TokenRefusedError, require_answer
+
 SIDE_CPUS = 0.5
 """CPUs of a task that prepares or saves; on a machine without GPUs, a worker has as many."""
 ANSWER_SECONDS = 10.0
@@ -52,6 +54,8 @@ def cluster(
         "_system_config": _LOCAL,
     }
     try:
+        if address:
+            require_answer(address)
         with interrupts_deferred():
             ray.init(address=address or "local", **quiet, **({} if address else local))
     except KeyboardInterrupt:
@@ -62,7 +66,8 @@ def cluster(
         reason = (str(error) or type(error).__name__).splitlines()[0]
         message = f"{where} cannot be used: {reason}"
         cure = "Start one (`ray start --head`) and give its address, or leave `--address` out."
-        raise fail("G744", message, cure) from error
+        refused = isinstance(error, TokenRefusedError)
+        raise fail("G744", message, TOKEN_CURE if refused else cure) from error
     # Its other processes' messages go to stdout even with `log_to_driver` off; ours are there.
     vars(ray._private.worker).update(_worker_logs_enabled=False)
     try:
@@ -112,6 +117,10 @@ def end_task(ref: Any) -> None:
     internal_kv._internal_kv_del(ref.task_id().hex(), namespace=_BEGUN)
 
 
+def _measure(work: Work, job: BatchJob) -> Any:
+    return work.measured(job)
+
+
 def _gpu_total(work: Work) -> int:
     return work.gpu_total()
 
@@ -126,9 +135,11 @@ class _Actor:
         """Return where the worker runs."""
         return self._worker.place()
 
-    def share(self, prepared: Any, jobs: Mapping[int, BatchJob], carry: bool) -> tuple[Shared, Any]:
+    def share(
+        self, prepared: Any, jobs: Mapping[int, BatchJob], carry: bool, *known: Any
+    ) -> tuple[Shared, Any]:
         """Make the inversions of jobs."""
-        return self._worker.share(prepared, jobs, carry=carry)
+        return self._worker.share(prepared, jobs, *known, carry=carry)
 
     def sample(self, prepared: Any, index: int, job: BatchJob, carried: Any) -> tuple[Any, Any]:
         """Make the edit of a job."""
@@ -138,6 +149,7 @@ class _Actor:
 # What fails is decided by the driver alone: Ray tries nothing again by itself.
 prepare: Any = ray.remote(max_retries=0)(_prepare)
 save: Any = ray.remote(max_retries=0)(_save)
+measure: Any = ray.remote(max_retries=0)(_measure)
 gpu_total: Any = ray.remote(max_retries=0, num_cpus=0, num_gpus=0.01)(_gpu_total)
 Actor: Any = ray.remote(max_restarts=0, max_task_retries=0)(_Actor)
 

@@ -66,7 +66,7 @@ class Driver:
         self.limits = limits or Limits()
         self.counts: Counter[str] = Counter()
         """Jobs by stage: preparing, waiting, inverting, sampling, saving, done, set aside."""
-        self.inversions = 0
+        self.inversions, self._made = 0, set[str]()  # how many were made, and their keys
         self._work, self._units = ray.put(work), units
         self._all_begun = False
         self._ended, self._tick = ended, tick
@@ -214,8 +214,7 @@ class Driver:
         if len(calls) >= _DEPTH or any(call.is_suspect for call in calls):
             return False
         alone = bool(calls)
-        tasks = self._take_sample(worker, alone, near=True)
-        kind = "sample"
+        tasks, kind = self._take_sample(worker, alone, near=True), "sample"
         if not tasks:
             tasks, kind = self._take_share(worker, alone), "share"
         if not tasks:
@@ -225,19 +224,17 @@ class Driver:
         call = Call("share" if kind == "share" else "sample", tasks)
         first = tasks[0]
         self.counts["waiting"] -= len(tasks)
+        method = getattr(worker.actor, call.kind).options(num_returns=2)
         if call.kind == "share":
             self._waiting.sharing[first.session] += 1
             jobs = {task.index: task.job for task in tasks}
             call.carries = not self.workers.share_caches
-            method = worker.actor.share.options(num_returns=2)
-            call.report, call.result = method.remote(first.prepared, jobs, call.carries)
+            known = self._waiting.carried.get(first.session, ())
+            call.report, call.result = method.remote(first.prepared, jobs, call.carries, *known)
             self.counts["inverting"] += len(tasks)
         else:
-            method = worker.actor.sample.options(num_returns=2)
-            carried = {} if first.carried is None else first.carried
-            call.report, call.result = method.remote(
-                first.prepared, first.index, first.job, carried
-            )
+            about = first.prepared, first.index, first.job
+            call.report, call.result = method.remote(*about, first.carried or {})
             self.counts["sampling"] += 1
         worker.calls.append(call)
         worker.session = first.session
@@ -282,8 +279,8 @@ class Driver:
                 self._failed_to_prepare(unit, job, failure, reasons)
                 continue
             assert report.model is not None
-            seconds = {"seconds_prepare": round(report.seconds / len(unit.jobs), 3)}
-            task = Task(job, unit.session, report.model, prepared, index, seconds=seconds)
+            known = {"seconds_prepare": round(report.seconds / len(unit.jobs), 3)}
+            task = Task(job, unit.session, report.model, prepared, index, known=known)
             task.reasons.extend(reasons)
             tasks.append(task)
         self.counts["waiting"] += len(tasks)
@@ -329,8 +326,9 @@ class Driver:
         except ray.exceptions.ObjectLostError as error:  # its arguments; the worker lives
             worker.answered(call)
             self._left(call)
+            self._waiting.carried.pop(call.tasks[0].session, None)
             for task in call.tasks:
-                reasons = [*task.reasons, reason_of_end(call.kind, error)]
+                reasons = [*task.reasons, reason_of_end(call.stage, error)]
                 self._prepare_again(Unit((task.job,), task.session), error, reasons)
         except ray.exceptions.RayError as error:
             self._lost(worker, error)
@@ -354,13 +352,16 @@ class Driver:
             self.counts["sampling"] -= 1
 
     def _shared(self, worker: WorkerProcess, call: Call, answer: Shared) -> None:
-        self.inversions += answer.made
-        call.tasks[0].seconds.update(seconds_of(answer.seconds))
-        for task, failure in zip(call.tasks, answer.failures, strict=True):
+        self.inversions += len(answer.made)
+        self._made |= answer.made
+        self._waiting.carry(call)
+        call.tasks[0].known.update(seconds_of(answer.seconds))
+        for task, failure, key in zip(call.tasks, answer.failures, answer.keys, strict=True):
             if failure is not None:
                 self._try_again(task, failure, shared=False)
                 continue
-            if answer.keys and worker.place:
+            task.known |= {"inversion_cached": key not in self._made} if key else {}
+            if any(answer.keys) and worker.place:
                 task.cache = worker.place.cache
                 task.carried = call.result if call.carries else None
             self._waiting.to_sample.append(task)
@@ -396,11 +397,10 @@ class Driver:
         if isinstance(row, Failure):
             self._try_again(task, row)
             return
-        seconds = {**row, **{name: task.seconds[name] for name in task.seconds}}
-        known = {"attempts": len(task.reasons) + 1, "reasons": list(task.reasons)}
+        tries = {"attempts": len(task.reasons) + 1, "reasons": list(task.reasons)}
         estimated = task.model.gpu_bytes if self.workers.gpus else None
         self.counts["done"] += 1
-        self._ended({**seconds, **known, "gpu_bytes_estimated": estimated})
+        self._ended({**row, **task.known, **tries, "gpu_bytes_estimated": estimated})
 
     # Failures
 
@@ -425,7 +425,7 @@ class Driver:
                 if blamed:
                     self._wait_again(task, shared=shared)
                 else:
-                    self._try_again_after(task, call.kind, error, shared=shared)
+                    self._try_again_after(task, call.stage, error, shared=shared)
             blamed = True
 
     def _try_again(self, task: Task, failure: Failure, *, shared: bool = True) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from grainspec_runtime import prepare as compiled
 from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.jobs import BatchJob
 from grainspec_runtime.batch.places import Places
-from grainspec_runtime.batch.rows import row_of
+from grainspec_runtime.batch.rows import OF_BATCH, measures_of, row_of
 from grainspec_runtime.batch.work import Model, Prepared, Row, Worker
+from grainspec_runtime.batch.written_runs import LocalRuns
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import prepare, prepare_variants
 from grainspec_runtime.tracking.bake import TrackOptions
@@ -109,11 +111,27 @@ class EditWork:
                     )
                 if self.measure:
                     measure(read_run(folder))
-                row = row_of(job, manifest_of(edited, job.arguments), folder)
+                measured = LocalRuns(folder.parent).measures(folder.name)
+                row = row_of(job, manifest_of(edited, job.arguments), measured or ())
             drop_run(edited.run_key)
         except Exception as error:
             return Failure.of(error)
-        return {**row, **facts, "seconds_save": round(time.perf_counter() - start, 3)}
+        versions = {f"version_{name}": version(name) for name in OF_BATCH}
+        seconds = round(time.perf_counter() - start, 3)
+        return {**row, **facts, **versions, "seconds_save": seconds}
+
+    def measured(self, job: BatchJob) -> Row | Failure:
+        """Measure a run in the batch's folder, and return the columns of its metrics."""
+        from grainspec_runtime.batch.measured import measure
+        from grainspec_runtime.runs.read import read_measures, read_run
+
+        folder = self.places.local(job.name)
+        assert folder is not None
+        try:
+            measure(read_run(folder))
+            return measures_of(read_measures(folder))
+        except Exception as error:
+            return Failure.of(error)
 
     def finished(self, job: BatchJob) -> Any:
         """Return what an edit asks whether an interrupted batch has written it already."""

@@ -12,15 +12,18 @@ from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.jobs import BatchJob
 from grainspec_runtime.batch.places import Places
 from grainspec_runtime.batch.work import Model, Place, Shared
-from grainspec_runtime.cache.carry import Packed, packed, unpack
+from grainspec_runtime.cache.carry import packed, unpack
 from grainspec_runtime.cache.folder import cache_folder, shared_cache
-from grainspec_runtime.cache.inversions import KIND
+from grainspec_runtime.cache.inversions import KIND, Trajectories
 from grainspec_runtime.editing.edit import edit, share
 from grainspec_runtime.editing.editor import Editor
 from grainspec_runtime.editing.session import ClipSession
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.runs.write import peak_memory
+
+Inversions = Mapping[str, Any]
+"""By key: files of the cache (:mod:`grainspec_runtime.cache.carry`), or trajectories without it."""
 
 
 class Settings(Protocol):
@@ -63,43 +66,56 @@ class EditWorker:
             fresh=work.fresh,
         )
         self._session: ClipSession | None = None
+        self._reads_cache = work.use_cache and not work.fresh
+        self._trajectories: Trajectories = {}
+        """Of the unit at hand, if they are not read from the cache."""
 
     def place(self) -> Place:
         """Return where the worker runs; machines without a shared cache are told by their names."""
         host = platform.node()
+        if not self._reads_cache:
+            return Place(os.getpid(), host, "")
         shared = shared_cache()
         return Place(os.getpid(), host, shared or f"{host}:{cache_folder().absolute()}")
 
     def share(
-        self, prepared: Sequence[Prepared | None], jobs: Mapping[int, BatchJob], *, carry: bool
-    ) -> tuple[Shared, Packed]:
+        self,
+        prepared: Sequence[Prepared | None],
+        jobs: Mapping[int, BatchJob],
+        *known: Inversions,
+        carry: bool,
+    ) -> tuple[Shared, Inversions]:
         """Make each inversion of these jobs once; equal ones are found by their keys."""
+        self._receive(*known)
         failures: list[Failure | None] = []
-        keys: dict[str, bool | None] = {}
+        keys: list[str | None] = []
+        made: set[str] = set()
         for index, job in jobs.items():
             try:
                 self._work.places.fetched(job)
                 one = _expected(prepared[index])
                 key, existed = share(self._opened(one), one)
-                keys.setdefault(key, existed)
-                failures.append(None)
             except Exception as error:
                 failures.append(Failure.of(error))
-        shared = [key for key, existed in keys.items() if existed is not None]
-        made = sum(existed is False for existed in keys.values())
+                keys.append(None)
+                continue
+            failures.append(None)
+            keys.append(None if existed is None else key)
+            made |= {key} if existed is False else set()
+        shared = list(dict.fromkeys(key for key in keys if key is not None))
         seconds = self._session.stages.take_seconds() if self._session else {}
-        report = Shared(tuple(failures), tuple(shared), made, seconds)
-        return report, packed(KIND, shared) if carry and self._work.use_cache else {}
+        report = Shared(tuple(failures), tuple(keys), frozenset(made), seconds)
+        return report, self._inversions(shared, carry)
 
     def sample(
-        self, prepared: Sequence[Prepared | None], index: int, job: BatchJob, carried: Packed
+        self, prepared: Sequence[Prepared | None], index: int, job: BatchJob, carried: Inversions
     ) -> tuple[Failure | None, Any]:
         """Make an edit: its result, and facts for its row."""
         start = time.perf_counter()
         try:
             one = _expected(prepared[index])
             self._work.places.fetched(job)  # by this machine, if another prepared it
-            unpack(KIND, carried)
+            self._receive(carried)
             _forget_peak()
             result = edit(self._opened(one), one, finished=self._work.finished(job))
         except Exception as error:
@@ -112,6 +128,21 @@ class EditWorker:
         }
         return None, (result, facts)
 
+    def _receive(self, *received: Inversions) -> None:
+        """Put inversions where the session looks for them: into the cache, or into memory."""
+        self._trajectories.clear()
+        for inversions in received:
+            if self._reads_cache:
+                unpack(KIND, inversions)
+            else:
+                self._trajectories.update(inversions)
+
+    def _inversions(self, keys: list[str], carry: bool) -> Inversions:
+        """Return inversions for other workers, if these do not find them in the cache."""
+        if not self._reads_cache:
+            return {key: self._trajectories[key] for key in keys}
+        return packed(KIND, keys) if carry else {}
+
     def _opened(self, prepared: Prepared) -> ClipSession:
         """Return the session of a clip; the last one stays open for the clip's other edits."""
         if self._session is not None:
@@ -122,6 +153,8 @@ class EditWorker:
                 self._close()
         session = self._editor.session([prepared])
         session.leave_unfinished()  # a result may still be on its way to the disk
+        if not self._reads_cache:
+            session.hand_on(self._trajectories)
         self._session = session.__enter__()
         return self._session
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import parquet
 
 from grainspec.diagnostics import fail
@@ -81,11 +82,24 @@ class Manifest:
         self.flush()
         parts = _parts(self.folder)
         if parts:
-            _write(_together(self.folder), self.folder / FILE)
-        for part in parts:
-            part.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            (self.folder / PARTS).rmdir()
+            _write_whole(self.folder, _table([self.folder]), parts)
+
+
+def take_over(folder: Path, other: Path) -> None:
+    """Add the rows of another manifest, such as that of another machine; of each job the later.
+
+    Raises GrainError (G747) if a file is not a manifest.
+    """
+    if exists(other):
+        parts, table = _parts(folder), _table([folder, other])
+        folder.mkdir(parents=True, exist_ok=True)
+        finished = pc.fill_null(table.column("finished"), datetime.fromtimestamp(0, UTC))
+        _write_whole(folder, table.take(pc.sort_indices(finished)), parts)
+
+
+def check(row: Mapping[str, Any]) -> None:
+    """Raise ValueError or TypeError if a row's values are not of the kinds of their columns."""
+    pa.Table.from_pylist([{name: row.get(name) for name in COLUMNS}], SCHEMA)
 
 
 def latest(folder: Path) -> dict[str, dict[str, Any]]:
@@ -109,13 +123,23 @@ def exists(folder: Path) -> bool:
     return (folder / FILE).is_file() or bool(_parts(folder))
 
 
-def _together(folder: Path) -> pa.Table:
-    """Return the last row of each job as a table; it is not made of Python's objects, which take
-    ten times the memory."""
-    tables = [SCHEMA.empty_table(), *_tables(folder, None)]
-    table = pa.concat_tables(tables, promote_options="default").select(SCHEMA.names).cast(SCHEMA)
+def _table(folders: Sequence[Path]) -> pa.Table:
+    tables = [table for folder in folders for table in _tables(folder, None)]
+    table = pa.concat_tables([SCHEMA.empty_table(), *tables], promote_options="default")
+    return table.select(SCHEMA.names).cast(SCHEMA)
+
+
+def _write_whole(folder: Path, table: pa.Table, parts: Sequence[Path]) -> None:
+    """Write the last row of each job to one file, and delete the parts that the rows are of.
+
+    They are not made of Python's objects, which take ten times the memory.
+    """
     last = {job: row for row, job in enumerate(table.column("job").to_pylist())}
-    return table.take(list(last.values()))
+    _write(table.take(list(last.values())), folder / FILE)
+    for part in parts:
+        part.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        (folder / PARTS).rmdir()
 
 
 def _rows(folder: Path, columns: list[str] | None) -> Iterator[dict[str, Any]]:

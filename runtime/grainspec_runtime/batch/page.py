@@ -58,8 +58,9 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
         for name in MEASURES
         if row.get(name) is not None
     ]
+    names = ("name", "variant", "target", "code", "message", "cure", "place", "spec")
     return {
-        **{name: row[name] for name in ("name", "variant", "target", "code", "message", "cure")},
+        **{name: row.get(name) for name in names},
         "done": row["state"] == DONE,
         "clip": row["clip"] or "",
         "sets": row["sets"] or [],

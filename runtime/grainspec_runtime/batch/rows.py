@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from grainspec.diagnostics import GrainError
@@ -11,7 +10,7 @@ from grainspec.remote.address import shown
 from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.jobs import BatchJob
 from grainspec_runtime.measures.run_measures import TITLES
-from grainspec_runtime.runs.read import read_measures
+from grainspec_runtime.runs.read import Measured
 
 DONE, SET_ASIDE = "done", "set aside"
 
@@ -30,10 +29,12 @@ _SECONDS = (
     *("seconds_edit", "seconds_save"),
 )
 MEASURES = tuple(f"measure_{name}" for name in TITLES)
-_VERSIONS = ("grainspec", "torch", "diffusers", "transformers", "python")
+_OF_RUN = ("grainspec", "torch", "diffusers", "transformers", "numpy", "av", "python")
+OF_BATCH = ("ray", "fsspec")
+"""Packages that a run's manifest does not name."""
 
 COLUMNS: Mapping[str, str] = {
-    **dict.fromkeys(("job", "name", "state", "code", "message", "cure"), "text"),
+    **dict.fromkeys(("job", "name", "state", "code", "message", "cure", "place"), "text"),
     **dict.fromkeys(("spec", "spec_sha256", "clip", "variant", "model", "process"), "text"),
     "sets": "texts",
     "seed": "integer",
@@ -50,13 +51,21 @@ COLUMNS: Mapping[str, str] = {
     **dict.fromkeys(_SECONDS, "number"),
     **dict.fromkeys(("peak_memory_bytes", "peak_gpu_bytes", "gpu_bytes_estimated"), "integer"),
     **dict.fromkeys(MEASURES, "number"),
-    **{f"version_{name}": "text" for name in _VERSIONS},
+    **{f"version_{name}": "text" for name in (*_OF_RUN, *OF_BATCH)},
     "finished": "time",
 }
-"""The columns of the manifest, and the kind of each."""
+"""The columns of the manifest, and the kind of each.
+
+``inversion_cached``: whether the job's inversion was in the cache before the batch began to make
+it; null if that is not known, of a row that was made of its run. Seconds may be summed over rows:
+``seconds_prepare`` is the job's share of what its unit took, and what jobs of a clip share, such as
+``seconds_invert``, is in the row of one of them.
+"""
 
 
-def row_of(job: BatchJob, manifest: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def row_of(
+    job: BatchJob, manifest: Mapping[str, Any], measured: Iterable[Measured] = ()
+) -> dict[str, Any]:
     """Return the row of a finished job, from its run's manifest and metrics."""
     spec, clip = manifest.get("spec") or {}, manifest.get("clip") or {}
     size = clip.get("edited_size") or [None, None]
@@ -73,8 +82,8 @@ def row_of(job: BatchJob, manifest: Mapping[str, Any], folder: Path) -> dict[str
         "warnings": [found.get("code") for found in manifest.get("warnings") or ()],
         **{name: manifest.get(name) for name in _OF_MANIFEST},
         **seconds_of(manifest.get("seconds") or {}),
-        **_measures(folder),
-        **{f"version_{name}": versions.get(name) for name in _VERSIONS},
+        **measures_of(measured),
+        **{f"version_{name}": versions.get(name) for name in _OF_RUN},
     }
 
 
@@ -88,12 +97,29 @@ def row_of_failure(job: BatchJob, failure: Failure, reasons: Sequence[str]) -> d
     """Return the row of a job that is set aside."""
     return {
         **row_of_job(job),
+        **_asked(job),
         "state": SET_ASIDE,
         "code": failure.code,
         "message": failure.message,
         "cure": failure.cure,
+        "place": failure.place(shown(str(job.spec))),
         "attempts": len(reasons),
         "reasons": list(reasons),
+    }
+
+
+def _asked(job: BatchJob) -> dict[str, Any]:
+    """Return what the spec of a job asks for, unless that cannot be read."""
+    try:
+        spec = job.chosen
+    except (GrainError, KeyError, OSError):
+        return {}
+    return {
+        "clip": shown(spec.video.path),
+        "target": spec.target,
+        "model": spec.model,
+        "seed": spec.sampler.seed,
+        "steps": spec.sampler.steps,
     }
 
 
@@ -116,10 +142,7 @@ def seconds_of(stages: Mapping[str, float]) -> dict[str, float]:
     return {column: stages[stage] for stage, column in _STAGES.items() if stage in stages}
 
 
-def _measures(folder: Path) -> dict[str, float | None]:
+def measures_of(measured: Iterable[Measured]) -> dict[str, float | None]:
+    """Return the metrics of a run by the names of their columns."""
     titles = {title: f"measure_{name}" for name, title in TITLES.items()}
-    try:
-        measured = read_measures(folder)
-    except GrainError:
-        return {}
     return {titles[one.title]: one.value for one in measured if one.title in titles}

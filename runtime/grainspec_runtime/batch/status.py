@@ -20,6 +20,8 @@ from grainspec_runtime.remote.record import fetch_record
 _SILENT = 30.0
 """Seconds without news, after which a batch that has not ended is said to be interrupted."""
 _STAGES = ("prepare", "load", "read", "control", "flow", "invert", "sample", "decode", "save")
+_TOLD = ("name", "code", "place", "message", "cure")
+"""Columns of a job that is set aside."""
 
 
 def status_behind(url: str) -> dict[str, Any]:
@@ -70,5 +72,5 @@ def status_of(folder: Path) -> dict[str, Any]:
         "longest": facts.get("longest"),
         "seconds": means,
         "codes": dict(Counter(row["code"] for row in failed)),
-        "failed": [{name: row[name] for name in ("name", "code", "message")} for row in failed],
+        "failed": [{name: row.get(name) for name in _TOLD} for row in failed],
     }

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from grainspec.cache_folder import fetched_files
-from grainspec.diagnostics import GrainError, fail
+from grainspec.diagnostics import fail
 from grainspec.limits import MAX_JSON_VALUES
-from grainspec.regular_file import json_value, require_regular
-from grainspec.remote.address import is_url, joined, parent_of, path_of, root_of, shown
+from grainspec.regular_file import require_regular
+from grainspec.remote.address import (
+    is_url,
+    joined,
+    parent_of,
+    path_of,
+    root_of,
+    shown,
+    without_file_protocol,
+)
 from grainspec.remote.files import fetched_file
+from grainspec_runtime.batch.table_formats import READERS, BadTable
 
 _OWN = ("spec", "clip", "base", "variant")
 _FORMATS = "`.csv`, `.jsonl` or `.parquet`"
@@ -25,7 +33,8 @@ class Row:
     """A row of a table of jobs.
 
     spec, base, clip: absolute paths or URLs; clip is None for the spec's own. variant: None for
-    those that the batch is asked for. sets: overrides, from all other columns.
+    those that the batch is asked for. sets: overrides, from all other columns. names_spec: whether
+    the spec is the row's own.
     """
 
     spec: Path | str
@@ -33,6 +42,7 @@ class Row:
     clip: str | None
     variant: str | None
     sets: tuple[str, ...]
+    names_spec: bool = False
 
 
 def folder_of(file: Path | str) -> str:
@@ -45,29 +55,35 @@ def read_table(path: Path | str, spec: Path | str | None = None) -> Iterator[Row
 
     Columns: ``spec``, ``clip``, ``base`` (where relative paths in the spec start; default: the
     spec's folder) and ``variant``, all optional; every other column is an override, such as
-    ``sampler.seed`` or ``target``. Empty cells count as missing. ``spec`` is for rows without one.
-    Raises GrainError: G740 if the table cannot be read, two columns have the same name, a row has
-    more cells than there are columns, or a row names no spec; G746 and G757 for URLs.
+    ``sampler.seed`` or ``target``. Empty cells count as missing; rows without any value are
+    skipped. ``spec`` is for rows without one. Raises GrainError: G740 if the table cannot be read,
+    two columns have the same name, a row has more cells than there are columns, or a row names no
+    spec; G746 and G757 for URLs.
     """
-    readers = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
     name = shown(str(path))
-    reader = readers.get(suffix_of(path))
+    reader = READERS.get(suffix_of(path))
     if reader is None:
         message = f"{name} is not a table of jobs: its name does not end in {_FORMATS}"
         raise fail("G740", message, f"Save it as {_FORMATS}.")
     try:
         file = fetched_file(path, fetched_files()) if isinstance(path, str) else path
         require_regular(file)
-        for number, cells in enumerate(reader(file), start=1):
+        for number, (where, cells) in enumerate(reader(file), start=1):
             if number > MAX_JSON_VALUES:
-                raise ValueError("it has too many rows")
-            yield _row(cells, path, number, spec)
-    except GrainError:
-        raise
-    except (OSError, ValueError, csv.Error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        message = f"the table {name} cannot be read: {reason}"
-        raise fail("G740", message, "Write a header such as `clip,spec,sampler.seed`.") from error
+                cure = f"Divide it into tables of at most {MAX_JSON_VALUES:,} rows."
+                raise BadTable(f"it has more than {MAX_JSON_VALUES:,} rows", cure)
+            told = _told(cells, where)
+            if told:
+                yield _row(told, path, where, spec)
+    except FileNotFoundError as error:
+        message = f"the table {name} does not exist"
+        raise fail("G740", message, "Check its path, and the working folder.") from error
+    except OSError as error:
+        message = f"the table {name} cannot be read: {error.strerror or error}"
+        raise fail("G740", message, "Name a file that you may read.") from error
+    except BadTable as error:
+        message = f"the table {name} cannot be read: {error}"
+        raise fail("G740", message, error.cure) from error
 
 
 def suffix_of(path: Path | str) -> str:
@@ -75,17 +91,21 @@ def suffix_of(path: Path | str) -> str:
     return (path_of(path) if isinstance(path, str) else path).suffix.lower()
 
 
-def _row(
-    cells: Mapping[str, Any], path: Path | str, number: int, default: Path | str | None
-) -> Row:
-    named = {str(name).strip(): _text(value, str(name)) for name, value in cells.items()}
+def _told(cells: Mapping[str, Any], where: str) -> dict[str, str]:
+    """Return the cells of a row that have a value, as text, by the names of their columns."""
+    named = {str(name).strip(): _text(value, str(name), where) for name, value in cells.items()}
     told = {name: text for name, text in named.items() if text}
     if "" in told:
-        raise ValueError(f"row {number} has `{told['']}` in a column without a name")
+        reason = f"{where} has `{told['']}` in a column without a name"
+        raise BadTable(reason, "Name the column in the header, such as `sampler.seed`.")
+    return told
+
+
+def _row(told: Mapping[str, str], path: Path | str, where: str, default: Path | str | None) -> Row:
     place = folder_of(path)
     spec = _absolute(place, told["spec"]) if "spec" in told else default
     if spec is None:
-        message = f"row {number} of {shown(str(path))} names no spec"
+        message = f"{where} of {shown(str(path))} names no spec"
         raise fail("G740", message, "Add a column `spec`, or name one: `grain batch edit.grain …`.")
     if not is_url(str(spec)):
         spec = Path(spec).absolute()
@@ -93,11 +113,12 @@ def _row(
     clip = None if clip is None else _absolute(place, clip)
     base = _absolute(place, told["base"]) if "base" in told else folder_of(spec)
     sets = tuple(f"{name}={text}" for name, text in told.items() if name not in _OWN)
-    return Row(spec, base, clip, told.get("variant"), sets)
+    return Row(spec, base, clip, told.get("variant"), sets, "spec" in told)
 
 
 def _absolute(place: str, written: str) -> str:
     """Return a path or URL that is written in a table whose folder, or its URL, is ``place``."""
+    written = without_file_protocol(written)
     if is_url(written) or Path(written).is_absolute():
         return written
     if is_url(place):
@@ -105,61 +126,16 @@ def _absolute(place: str, written: str) -> str:
     return str((Path(place) / written).absolute())
 
 
-def _text(value: object, name: str) -> str:
+def _text(value: object, name: str, where: str) -> str:
     if value is None or (isinstance(value, str) and not value.strip()):
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, list | dict):
-        raise ValueError(f"`{name}` has {value!r:.60}, which is not one value")
+    if isinstance(value, list | dict | bytes):
+        reason = f"{where}: `{name}` has {value!r:.60}, which is not one value"
+        raise BadTable(reason, "Write a text or a number in each cell.")
     if isinstance(value, float) and value != value:
         return ""  # NaN: a missing cell
     if isinstance(value, float) and value.is_integer():
         return str(int(value))  # columns with missing cells become floats in many programs
     return str(value).strip()
-
-
-def _csv(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        _require_distinct(reader.fieldnames or ())
-        for row in reader:
-            more = [cell for cell in row.pop(None, []) if cell.strip()]
-            if more:
-                where = f"line {reader.line_num} has more cells than the header has columns"
-                raise ValueError(f"{where}: `{more[0].strip()}`; put a text with commas in quotes")
-            yield row
-
-
-def _require_distinct(names: Sequence[str]) -> None:
-    stripped = [name.strip() for name in names]
-    for name in stripped:
-        if name and stripped.count(name) > 1:
-            raise ValueError(f"several columns are named `{name}`")
-
-
-def _jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                value = json_value(line.encode())
-            except ValueError as error:
-                raise ValueError(f"line {number}: {error}") from error
-            if not isinstance(value, dict):
-                raise ValueError(f"line {number} is not a JSON object")
-            yield value
-
-
-def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        file = parquet.ParquetFile(path)
-        _require_distinct(file.schema_arrow.names)
-        for batch in file.iter_batches():
-            yield from batch.to_pylist()
-    except pa.ArrowException as error:
-        raise ValueError(str(error)) from error

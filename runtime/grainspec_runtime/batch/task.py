@@ -17,7 +17,8 @@ class Task:
 
     prepared, index: the object with the prepared jobs of its unit, and its place there. cache:
     where its inversions are, if they are cached. carried: the object with them, for workers with
-    another cache. reasons: why earlier attempts failed. seconds: of stages before sampling.
+    another cache. reasons: why earlier attempts failed. known: columns of its row that stages
+    before sampling tell.
     """
 
     job: BatchJob
@@ -28,7 +29,7 @@ class Task:
     cache: str = ""
     carried: Any = None
     reasons: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
+    known: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_suspect(self) -> bool:
@@ -50,6 +51,11 @@ class Call:
     result: Any = None
     carries: bool = False
     begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def stage(self) -> str:
+        """The stage in the words of the manifest."""
+        return "invert" if self.kind == "share" else "sample"
 
     @property
     def is_suspect(self) -> bool:

@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
-from grainspec_runtime.batch.task import Task
+from grainspec_runtime.batch.task import Call, Task
 
 Fits = Callable[[Task], bool]
 """Whether a worker can run a job."""
+_SESSIONS = 32
+"""Of so many sessions inversions are kept: units of a session follow each other."""
 
 
 @dataclass(eq=False)
 class Waiting:
-    """What waits. sharing: sessions whose inversions are being made; the others of them wait."""
+    """What waits. sharing: sessions whose inversions are being made; the others of them wait.
+
+    carried: the objects with inversions of the sessions that made some last, for their other units.
+    """
 
     to_share: deque[list[Task]] = field(default_factory=deque)
     to_sample: deque[Task] = field(default_factory=deque)
     sharing: Counter[str] = field(default_factory=Counter)
+    carried: dict[str, list[Any]] = field(default_factory=dict)
 
     @property
     def units(self) -> int:
@@ -36,6 +43,14 @@ class Waiting:
             self.to_sample.extendleft(reversed(tasks))
         else:
             self.to_share.appendleft(tasks)
+
+    def carry(self, call: Call) -> None:
+        """Keep the inversions that a call carries for its session's other units, which are next."""
+        if call.carries:
+            session = call.tasks[0].session
+            self.carried[session] = [*self.carried.pop(session, ()), call.result]
+            for oldest in list(self.carried)[:-_SESSIONS]:
+                del self.carried[oldest]
 
     def take_share(self, fits: Fits) -> list[Task]:
         """Take the jobs of a unit that needs inversions; none if there is no such unit."""

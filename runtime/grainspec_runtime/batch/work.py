@@ -35,18 +35,22 @@ class Prepared:
 class Shared:
     """The result of a unit's inversions: a failure or None for each job.
 
-    keys: those of the inversions that the jobs share. made: how many did not exist before.
+    keys: of the inversion of each job; None for one that failed or has none. made: the keys of
+    those that did not exist before.
     """
 
     failures: tuple[Failure | None, ...]
-    keys: tuple[str, ...] = ()
-    made: int = 0
+    keys: tuple[str | None, ...] = ()
+    made: frozenset[str] = frozenset()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a worker runs: its process and host, and what tells its cache from others'."""
+    """Where a worker runs: its process and host, and what tells its cache from others'.
+
+    ``cache`` is empty if it reads none: then inversions always travel from worker to worker.
+    """
 
     pid: int
     host: str
@@ -60,11 +64,12 @@ class Worker(Protocol):
         """Return where the worker runs."""
 
     def share(
-        self, prepared: Any, jobs: Mapping[int, BatchJob], *, carry: bool
+        self, prepared: Any, jobs: Mapping[int, BatchJob], *known: Any, carry: bool
     ) -> tuple[Shared, Any]:
         """Make the inversions of jobs, by their index in the unit.
 
-        With ``carry`` the second value has the inversions, for workers with another cache.
+        ``known`` has inversions of the same clip. With ``carry`` the second value has those of
+        these jobs, for workers with another cache or none.
         """
 
     def sample(
@@ -84,6 +89,9 @@ class Work(Protocol):
 
     def save(self, job: BatchJob, result: Any) -> Row | Failure:
         """Write a job's result, measure it, and return its row."""
+
+    def measured(self, job: BatchJob) -> Row | Failure:
+        """Measure a run that was made before, and return the columns of its metrics."""
 
     def gpu_total(self) -> int:
         """Return the memory of a GPU in bytes, in a process that has one."""

@@ -171,7 +171,8 @@ class Workers:
     def share_caches(self) -> bool:
         """Whether all workers are certain to have the same cache folder, also those to come."""
         places = [worker.place for worker in self.living if worker.place]
-        if len({place.cache for place in places}) > 1:
+        caches = {place.cache for place in places}
+        if len(caches) > 1 or "" in caches:
             return False
         return self.machines == 1 or len({place.host for place in places}) > 1
 

@@ -7,12 +7,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from grainspec.remote.files import Moved, unseen
 from grainspec_runtime.cache.store import Warn, load_entry, save_entry
 
 KIND = "inversion"
+
+Trajectories = dict[str, npt.NDArray[np.float32]]
+"""Trajectories by key, in memory."""
 
 
 def inversion_key(latents: Tensor, facts: Mapping[str, Any]) -> str:

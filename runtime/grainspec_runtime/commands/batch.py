@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from grainspec.cli.output import Format, format_option, print_findings, print_json, say
+from grainspec.cli.output import Format, counted, format_option, print_findings, print_json, say
 from grainspec.cli.path_or_url import PathOrUrl
-from grainspec.diagnostics import fail
-from grainspec.remote.address import is_url, path_of, without_secrets
+from grainspec.diagnostics import Diagnostic, GrainError, fail
+from grainspec.remote.address import is_url, path_of, without_file_protocol, without_secrets
 from grainspec.remote.address import shown as shown_url
 from grainspec_runtime.cache.limit import size_in_bytes
-from grainspec_runtime.commands.batch_table import live_table, status_text
+from grainspec_runtime.commands.batch_table import failure_lines, live_table, status_text
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
 from grainspec_runtime.commands.progress import Shown, progress_option
 from grainspec_runtime.commands.spec_file import ALL, set_option
 
-_TABLES = (".csv", ".jsonl", ".parquet")
 _TIME = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*([smh])", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -92,8 +90,12 @@ def batch() -> None:
     help="For each stage of a job, such as `90s`, `30m` or `2h` (default: none). What takes longer "
     "is ended and counts as an attempt.",
 )
-@click.option("--measure", is_flag=True, help="Measure each edit, without CLIP.")
-@click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
+@click.option("--measure", is_flag=True, help="Measure each edit, without CLIP; kept ones, too.")
+@click.option(
+    "--no-cache",
+    is_flag=True,
+    help="Neither read nor write the cache; each worker then inverts the clips of its jobs itself.",
+)
 @click.option("--fresh", is_flag=True, help="Run all jobs, also those that are done.")
 @progress_option
 @format_option
@@ -122,15 +124,15 @@ def run(
     JOBS are specs, each of whose variants is a job, and tables (.csv, .jsonl, .parquet) with a job
     a row. Columns of a table are `clip`, `spec`, `base` (where the spec's paths start) and
     `variant`; every other column is an override, such as `sampler.seed`. A row without a spec is
-    for the spec that is named beside the table. Specs, tables, clips and results may be behind
-    URLs: s3://, gs://, sftp://, and https:// for reading. Relative paths start at the folder of
-    the table or spec, there too.
+    for the spec that is named beside the table; one without any value is skipped. Specs, tables,
+    clips and results may be behind URLs: s3://, gs://, sftp://, and https:// for reading. Relative
+    paths start at the folder of the table or spec, there too.
 
     Writes runs/NAME for each job, as `grain run` does; manifest.parquet with a row for each; and
     index.html. To resume a batch that was interrupted, give the same command again: jobs whose run
     is complete are kept, also if a clip or mask has changed since (`--fresh` makes all of them
-    again). A job that fails is set aside with the code of its error, and tried again
-    by the same command.
+    again). Runs of which files are missing are made again. A job that fails is set aside with the
+    code of its error, and tried again by the same command.
 
     The inversion of a clip is made once for all of its jobs. GPUs are shared between workers by the
     estimate of memory that `grain run` warns by.
@@ -145,30 +147,48 @@ def run(
       grain batch s3://studio/night.csv -o s3://studio/night
     """
     from grainspec.cache_folder import fetched_files
+    from grainspec.remote.store import check_lasting
+    from grainspec_runtime.batch.asked import jobs_asked_for
     from grainspec_runtime.batch.edit_work import EditWork
     from grainspec_runtime.batch.jobs import Sharing
     from grainspec_runtime.batch.limits import Limits
+    from grainspec_runtime.batch.manifest import take_over
     from grainspec_runtime.batch.places import Places
     from grainspec_runtime.batch.run import Cluster, distinct, run_batch
     from grainspec_runtime.cache.folder import cache_folder
     from grainspec_runtime.remote.record import recorded
 
     options, limit = loading.options(), _seconds(timeout)
+    output = without_file_protocol(output) if output else None
+    if output and is_url(output):
+        check_lasting(output)
     sharing = Sharing(
         variants=None if not variants or ALL in variants else variants,
         sets=sets,
         grid=_grids(grids),
         loading={"dtype": loading.arguments["dtype"], **options.recorded()},
     )
-    once, repeated = distinct(list(_jobs(jobs, sharing)))
+    warnings: list[Diagnostic] = []
+    not_sent: list[GrainError] = []
+
+    def warn(findings: list[Diagnostic]) -> None:
+        warnings.extend(findings)
+        if format_ == "text":
+            print_findings(findings)
+
+    def unsent(error: GrainError) -> None:
+        not_sent.append(error)
+        print_findings(error.diagnostics)
+
+    asked, unused = jobs_asked_for(jobs, sharing)
+    once, repeated = distinct(asked)
     if not once:
         raise fail("G740", "there is no job", "Name a spec, or a table with a row for each job.")
-    if format_ == "text":
-        print_findings(repeated)
+    warn([*unused, *repeated])
     last = jobs[-1]
     place = output or str(Path("batches") / (path_of(last) if isinstance(last, str) else last).stem)
     with (
-        recorded(place, cache_folder() / "batches") as folder,
+        recorded(place, cache_folder() / "batches", take_over, unsent) as folder,
         live_table(format_, shown, len(once)) as told,
     ):
         target = place if is_url(place) else str(folder)
@@ -192,26 +212,32 @@ def run(
                 stage_seconds=limit,
             ),
             fresh=fresh,
+            measure=measure,
             output=target,
             told=told,
+            warn=warn,
             facts={
                 "arguments": list(map(without_secrets, sys.argv[1:])),
                 "address": address,
             },
         )
     if format_ == "json":
-        facts = {name: getattr(summary, name) for name in ("jobs", "done", "kept", "inversions")}
+        names = ("jobs", "done", "kept", "inversions", "measured")
+        facts = {name: getattr(summary, name) for name in names}
         failed = [_short(row) for row in summary.set_aside]
-        print_json(
-            {"output": shown_url(place), **facts, "seconds": summary.seconds, "set_aside": failed}
-        )
+        told_of = [finding.as_json() for finding in warnings]
+        said = {"seconds": summary.seconds, "set_aside": failed, "warnings": told_of}
+        print_json({"output": shown_url(place), **facts, **said})
     else:
         before = f", {summary.kept} of them before" if summary.kept else ""
         say(f"{summary.done} of {summary.jobs} jobs are done{before}, in {summary.seconds:.0f} s")
-        for row in summary.set_aside[:20]:
-            say(f"set aside {row['name']}: {row['code']}: {row['message']}")
-        say(f"wrote {shown_url(place)}: index.html, manifest.parquet, runs")
-    if summary.set_aside:
+        if summary.measured:
+            say(f"measured {counted(summary.measured, 'kept job')}")
+        for line in failure_lines(summary.set_aside, "see index.html"):
+            say(line)
+        if not not_sent:
+            say(f"wrote {shown_url(place)}: index.html, manifest.parquet, runs")
+    if summary.set_aside or not_sent:
         raise SystemExit(1)
 
 
@@ -237,20 +263,6 @@ def status(folder: Path | str, format_: Format) -> None:
         print_json(facts)
     else:
         say(status_text(facts))
-
-
-def _jobs(paths: tuple[Path | str, ...], sharing: Any) -> Iterator[Any]:
-    from grainspec_runtime.batch.jobs import jobs_of_specs, jobs_of_table
-    from grainspec_runtime.batch.table import read_table, suffix_of
-
-    tables = [path for path in paths if suffix_of(path) in _TABLES]
-    specs = [path for path in paths if path not in tables]
-    if not tables:
-        yield from jobs_of_specs(specs, sharing)
-        return
-    default: list[Path | str | None] = [*specs]
-    for table, spec in itertools.product(tables, default or [None]):
-        yield from jobs_of_table(read_table(table, spec), sharing)
 
 
 def _grids(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
@@ -306,4 +318,4 @@ def _seconds(text: str | None) -> float | None:
 
 
 def _short(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row.get(name) for name in ("name", "code", "message", "cure", "reasons")}
+    return {name: row.get(name) for name in ("name", "code", "place", "message", "cure", "reasons")}

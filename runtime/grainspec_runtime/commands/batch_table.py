@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from grainspec_runtime.commands.columns import aligned
 from grainspec_runtime.commands.progress import Shown
 
 _STAGES = ("preparing", "waiting", "inverting", "sampling", "saving", "done", "set aside")
+_FAILURES = 20
 
 Told = Callable[[Mapping[str, Any]], None]
 
@@ -53,7 +54,9 @@ def _table(facts: Mapping[str, Any], total: int, seconds: float) -> Table:
     ended = stages.get("done", 0) + stages.get("set aside", 0)
     left = f"{(total - kept - ended) * seconds / ended / 60:.0f} min" if ended else ""
     table.add_row(*map(str, cells), str(workers), left)
-    if facts.get("longest"):
+    if stages.get("measuring"):
+        table.caption = f"kept jobs to measure: {stages['measuring']}"
+    elif facts.get("longest"):
         table.caption = f"longest at work: {longest_text(facts)}"
     return table
 
@@ -88,5 +91,20 @@ def status_text(facts: Mapping[str, Any]) -> str:
         for stage, told in facts["seconds"].items():
             rows.append([stage, str(told["jobs"]), f"{told['mean_seconds']:.2f} s"])
         lines += aligned(rows)
-    lines += [f"{row['name']}: {row['code']}: {row['message']}" for row in facts["failed"][:20]]
+    lines += failure_lines(facts["failed"], "write `--format json`")
     return "\n".join(lines)
+
+
+def failure_lines(rows: Sequence[Mapping[str, Any]], all_: str) -> list[str]:
+    """Say why jobs are set aside, of at most 20; ``all_`` says how to see the others.
+
+    >>> failure_lines([{"name": "a", "place": "e.grain:8:1", "code": "G001", "message": "no"}], "")
+    ['set aside a: e.grain:8:1: G001: no']
+    """
+    lines = []
+    for row in rows[:_FAILURES]:
+        place = f"{row['place']}: " if row.get("place") else ""
+        lines.append(f"set aside {row['name']}: {place}{row['code']}: {row['message']}")
+    if len(rows) > _FAILURES:
+        lines.append(f"and {len(rows) - _FAILURES} more: {all_}")
+    return lines

@@ -11,7 +11,7 @@ from grainspec.diagnostics import fail
 from grainspec.remote.address import joined, shown
 from grainspec.remote.files import Moved, remove
 from grainspec.remote.folders import listed, put_folder
-from grainspec.remote.store import check_writable
+from grainspec.remote.store import check_lasting
 from grainspec_runtime.runs.read import MANIFEST
 
 
@@ -21,7 +21,7 @@ def staged(url: str) -> Path:
     Those that could not be sent stay there, and the same command sends them. Raises GrainError
     (G757, G758) if nothing can be written to the URL.
     """
-    check_writable(url)
+    check_lasting(url)
     return cache_folder().absolute() / "results" / hashlib.sha256(url.encode()).hexdigest()[:24]
 
 

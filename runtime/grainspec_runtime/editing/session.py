@@ -17,6 +17,7 @@ from grainspec.model.demo_models import demo_model
 from grainspec.model.settings.method import EditingName
 from grainspec.model.spec import Flow
 from grainspec_runtime.backbones.family import Checkpoint
+from grainspec_runtime.cache.inversions import Trajectories
 from grainspec_runtime.cache.limit import cache_limit
 from grainspec_runtime.cache.store import using
 from grainspec_runtime.conditioning.pictures import control_pictures
@@ -39,6 +40,7 @@ from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.process import Process
 from grainspec_runtime.processes.registry import EDITING
+from grainspec_runtime.processes.with_inversion import WithInversion
 from grainspec_runtime.ranks import ALONE, Ranks, WindowDivision
 
 _SHARED = ("video", "model", "controls")
@@ -94,6 +96,7 @@ class ClipSession:
         self._unfinished: list[resume.UnfinishedRun] = []
         self._motions: dict[Flow, ClipFlow] = {}
         self._processes: dict[EditingName, Process] = {}
+        self._handed_on: Trajectories | None = None
         self._findings: list[Diagnostic] = []
 
     def __enter__(self) -> Self:
@@ -177,6 +180,10 @@ class ClipSession:
         """
         self._keeps_states = True
 
+    def hand_on(self, trajectories: Trajectories) -> None:
+        """Use these trajectories of other processes, and add new ones; before the first edit."""
+        self._handed_on = trajectories
+
     def hold(self, holding: AbstractContextManager[None]) -> None:
         """Enter a context manager until the session ends, if the cache is used."""
         if self.options.use_cache:
@@ -185,13 +192,16 @@ class ClipSession:
     def process(self, name: EditingName) -> Process:
         """Return the process or method of this name, the same for all edits of the clip."""
         if name not in self._processes:
-            self._processes[name] = EDITING[name](
+            process = EDITING[name](
                 self._denoiser,
                 self.latents,
                 self.loading.additions(),
                 use_cache=self.options.use_cache and self.ranks.is_first,
                 look_up=self.options.look_up,
             )
+            if isinstance(process, WithInversion):
+                process.inversions.handed_on = self._handed_on
+            self._processes[name] = process
         return self._processes[name]
 
     def motion(self, flow: Flow) -> ClipFlow:

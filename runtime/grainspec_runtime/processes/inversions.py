@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from grainspec_runtime.cache.inversions import load_inversion, save_inversion
+from grainspec_runtime.cache.inversions import Trajectories, load_inversion, save_inversion
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.modulation.windowed import clip_attention
 from grainspec_runtime.processes.clip_key import ClipKey
@@ -40,6 +41,8 @@ class Inversions:
         self._clip_key = ClipKey(denoiser, latents, additions)
         self._use_cache = use_cache
         self._look_up = look_up
+        self.handed_on: Trajectories | None = None
+        """What other processes have made, or may use; None: only the cache has them."""
         self._last: tuple[str, Tensor] | None = None
 
     def key(self, job: Job) -> str:
@@ -53,13 +56,14 @@ class Inversions:
         """
         key = self.key(job)
         if self._last and self._last[0] == key:
-            return self._last[1], True
+            return self._kept(key, self._last[1]), True
+        if self.handed_on and key in self.handed_on:
+            return self._kept(key, torch.tensor(self.handed_on[key])), True
         cached = load_inversion(key, warn, progress) if self._look_up else None
         if cached is not None and cached.shape[1:] != self.latents.shape:
             cached = None
         if self.denoiser.ranks.agree(cached is not None) and cached is not None:
-            self._last = key, cached
-            return cached, True
+            return self._kept(key, cached), True
         trajectory = invert(
             self.denoiser,
             self.latents,
@@ -72,8 +76,13 @@ class Inversions:
             about = {**(job.about or {}), "steps": str(job.sampler.steps), "source": job.source}
             about.pop("target", None)
             save_inversion(key, trajectory, about, warn, progress)
+        return self._kept(key, trajectory), False
+
+    def _kept(self, key: str, trajectory: Tensor) -> Tensor:
         self._last = key, trajectory
-        return trajectory, False
+        if self.handed_on is not None and key not in self.handed_on:
+            self.handed_on[key] = trajectory.detach().float().cpu().numpy()
+        return trajectory
 
 
 def unmodulated(job: Job, denoiser: Denoiser) -> Attention:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, TypeGuard
@@ -23,7 +24,13 @@ from grainspec_runtime.media.times import FrameTimes, clip_times
 from grainspec_runtime.whole_folder import is_left_over, restored
 
 MANIFEST, PLAN, EDITED = "run.json", "plan.safetensors", "edited.mkv"
+EDITED_MP4 = "edited.mp4"
 MEASURES, REPORT = "measures.json", "report.html"
+WHOLE = (
+    *(EDITED_MP4, EDITED, "side_by_side.mp4", "overlay.png", "overview.png"),
+    *(PLAN, REPORT, MANIFEST),
+)
+"""The files that every run has, besides a copy of its spec."""
 COMPARISON = frozenset({"variants.mp4", "variants.png", "variants.html"})
 """Files next to the folders of a spec's variants."""
 
@@ -63,6 +70,17 @@ def is_kept(entry: Path) -> bool:
 
 def _is_run(folder: Path) -> bool:
     return (folder / MANIFEST).is_file() and not is_left_over(folder)
+
+
+def missing_file(folder: Path) -> str | None:
+    """Return the name of a file that a run lacks, or that is empty; None if it has all."""
+    for name in WHOLE:
+        try:
+            if not (folder / name).stat().st_size:
+                return name
+        except OSError:
+            return name
+    return None
 
 
 def runs_in(folder: Path) -> list[Path]:
@@ -139,11 +157,14 @@ def read_measures(folder: Path) -> list[Measured]:
     Raises GrainError (G317) if the file cannot be read.
     """
     path = folder / MEASURES
-    if not path.exists():
-        return []
+    return measures_from(_json_object(path)) if path.exists() else []
+
+
+def measures_from(saved: Mapping[str, Any]) -> list[Measured]:
+    """Return the metrics in the content of ``measures.json``."""
     measured = []
-    saved = _json_object(path).get("measures")
-    for entry in filter(_is_object, saved if isinstance(saved, list) else []):
+    entries = saved.get("measures")
+    for entry in filter(_is_object, entries if isinstance(entries, list) else []):
         title, value = str(entry.get("title", "")), entry.get("value")
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             value = None

@@ -31,11 +31,14 @@ from grainspec_runtime.report.page import report_page
 from grainspec_runtime.runs.read import (
     COMPARISON,
     EDITED,
+    EDITED_MP4,
     MANIFEST,
     REPORT,
+    WHOLE,
     Run,
     free_pixels,
     is_kept,
+    missing_file,
     read_manifest,
     read_run,
 )
@@ -44,23 +47,15 @@ from grainspec_runtime.views.overlay import legend, meanings, overlay
 from grainspec_runtime.views.sheet import enlarged, sheet, side_by_side
 from grainspec_runtime.whole_folder import claimed, is_left_over, whole_folder
 
-EDITED_MP4 = "edited.mp4"
 _FILES = frozenset(
     {
-        EDITED_MP4,
-        EDITED,
-        "side_by_side.mp4",
-        "overlay.png",
-        "overview.png",
+        *WHOLE,
         "controls.mp4",
         "reconstruction.mp4",
         "spec.grain",
         "spec.json",
-        "plan.safetensors",
         "measures.json",
         *STUDY_FILES,
-        REPORT,
-        MANIFEST,
     }
 )
 _CURE = "Choose another folder: `-o FOLDER`."
@@ -173,7 +168,7 @@ def as_run(result: EditResult, folder: Path, manifest: dict[str, Any]) -> Run:
 def finished_run(folder: Path, run_key: str) -> Frames | None:
     """Return the edited frames of a run's folder if it is complete and has this key, else None."""
     try:
-        if read_manifest(folder).get("run_key") != run_key:
+        if missing_file(folder) or read_manifest(folder).get("run_key") != run_key:
             return None
         return read_run(folder).edited
     except (GrainError, OSError, ValueError):

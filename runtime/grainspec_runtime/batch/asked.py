@@ -1,0 +1,45 @@
+"""What a command asks for: the jobs of its specs and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from grainspec.diagnostics import Diagnostic
+from grainspec.remote.address import shown
+from grainspec_runtime.batch.jobs import BatchJob, Sharing, jobs_of_specs, jobs_of_table
+from grainspec_runtime.batch.table import Row, read_table, suffix_of
+from grainspec_runtime.batch.table_formats import READERS
+
+
+def jobs_asked_for(
+    paths: Sequence[Path | str], sharing: Sharing
+) -> tuple[list[BatchJob], list[Diagnostic]]:
+    """Return the jobs of specs and tables, and a warning (G766) about specs that no row is for.
+
+    Without tables, each spec's; else a job for each row that names a spec, and for each other row
+    one of each spec beside the tables. Raises GrainError if a spec or table cannot be read.
+    """
+    tables = [path for path in paths if suffix_of(path) in READERS]
+    specs = [path for path in paths if path not in tables]
+    if not tables:
+        return list(jobs_of_specs(specs, sharing)), []
+    jobs: list[BatchJob] = []
+    has_use = False
+    for table in tables:
+        rows = list(_rows(table, specs))
+        has_use = has_use or any(not row.names_spec for row in rows)
+        jobs += jobs_of_table(rows, sharing)
+    if not jobs or has_use or not specs:
+        return jobs, []
+    names = ", ".join(shown(str(spec)) for spec in specs)
+    message = f"no job is made of {names}: each row names a spec of its own"
+    cure = f"Give it a command of its own, `grain batch {names}`, or leave the column `spec` empty."
+    return jobs, [Diagnostic("G766", message, cure)]
+
+
+def _rows(table: Path | str, specs: Sequence[Path | str]) -> Iterator[Row]:
+    """Read a table for each spec beside it; rows with a spec of their own once."""
+    yield from read_table(table, *specs[:1])
+    for spec in specs[1:]:
+        yield from (row for row in read_table(table, spec) if not row.names_spec)

@@ -1,0 +1,132 @@
+"""The runs that a batch has written before, in its folder or behind a URL: whether they are whole.
+
+A run is whole if all files are there that every run has, and its manifest can be read.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+from grainspec.diagnostics import GrainError
+from grainspec.diagnostics.diagnostic import reason_of
+from grainspec.limits import MAX_RECORD_BYTES
+from grainspec.regular_file import json_value
+from grainspec.remote.address import joined, protocol_of
+from grainspec.remote.files import get_bytes
+from grainspec.remote.folders import listed
+from grainspec.remote.store import OBJECT_STORES
+from grainspec_runtime.runs.read import (
+    MANIFEST,
+    MEASURES,
+    WHOLE,
+    Measured,
+    is_kept,
+    measures_from,
+    missing_file,
+    read_manifest,
+    read_measures,
+)
+from grainspec_runtime.whole_folder import restored
+
+Record = dict[str, Any]
+
+
+class NotWhole(Exception):
+    """A run lacks a file, or its manifest cannot be read. begun: whether it ever was whole."""
+
+    def __init__(self, reason: str, *, begun: bool) -> None:
+        super().__init__(reason)
+        self.begun = begun
+
+
+class WrittenRuns(Protocol):
+    """The folders of runs, by the names of their jobs."""
+
+    @property
+    def at_once(self) -> int:
+        """How many are read at once."""
+
+    def record(self, name: str) -> Record:
+        """Return the manifest of a run; raises NotWhole."""
+
+    def measures(self, name: str) -> list[Measured] | None:
+        """Return the metrics of a run; None if it is not measured."""
+
+
+@dataclass(frozen=True)
+class LocalRuns:
+    """Runs in a folder."""
+
+    folder: Path
+    at_once: int = 1
+
+    def record(self, name: str) -> Record:
+        """Return the manifest of a run; raises NotWhole."""
+        run = self.folder / name
+        restored(run, keeps=is_kept, last=MANIFEST)
+        begun = (run / MANIFEST).exists()
+        lacking = missing_file(run)
+        if lacking:
+            raise NotWhole(f"{lacking} is missing or empty", begun=begun)
+        try:
+            return read_manifest(run)
+        except GrainError as error:
+            raise NotWhole(error.diagnostics[0].message, begun=begun) from error
+
+    def measures(self, name: str) -> list[Measured] | None:
+        """Return the metrics of a run; None if it is not measured."""
+        if not (self.folder / name / MEASURES).is_file():
+            return None
+        try:
+            return read_measures(self.folder / name)
+        except GrainError:
+            return None
+
+
+class RemoteRuns:
+    """Runs behind a URL, whose files are listed once; raises GrainError (G746, G757)."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.at_once = 8 if protocol_of(url) in OBJECT_STORES else 1
+        self._sizes: dict[str, dict[str, int]] = defaultdict(dict)
+        for file in listed(url):
+            name, *rest = PurePosixPath(file.name).parts
+            self._sizes[name]["/".join(rest)] = file.size
+
+    def record(self, name: str) -> Record:
+        """Return the manifest of a run; raises NotWhole, and GrainError (G746)."""
+        sizes = self._sizes.get(name, {})
+        begun = MANIFEST in sizes
+        for file in WHOLE:
+            if not sizes.get(file):
+                raise NotWhole(f"{file} is missing or empty", begun=begun)
+        try:
+            return _object(self._bytes(name, MANIFEST))
+        except ValueError as error:
+            reason = f"cannot read {MANIFEST}: {reason_of(error)}"
+            raise NotWhole(reason, begun=begun) from error
+
+    def measures(self, name: str) -> list[Measured] | None:
+        """Return the metrics of a run; None if it is not measured. Raises GrainError (G746)."""
+        if MEASURES not in self._sizes.get(name, {}):
+            return None
+        try:
+            return measures_from(_object(self._bytes(name, MEASURES)))
+        except ValueError:
+            return None
+
+    def _bytes(self, name: str, file: str) -> bytes:
+        if self._sizes[name][file] > MAX_RECORD_BYTES:
+            raise ValueError("the file is too large")
+        return get_bytes(joined(self.url, name, file)) or b""
+
+
+def _object(content: bytes) -> Record:
+    value = json_value(content, bounded=True)
+    if not isinstance(value, dict):
+        raise ValueError("the file is not a JSON object")
+    return value

@@ -1,0 +1,167 @@
+"""Tables of jobs: what is read, what is refused, and that no row is lost on the way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from clips import ClipFolder
+from command import Grain
+
+pytest.importorskip("pyarrow")
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from grainspec import GrainError
+from grainspec_runtime.batch.asked import jobs_asked_for
+from grainspec_runtime.batch.jobs import Sharing
+from grainspec_runtime.batch.table import Row, read_table
+
+
+def refused(path: Path) -> tuple[str, str]:
+    """The message and the cure of a table's error."""
+    with pytest.raises(GrainError) as error:
+        list(read_table(path, path.with_name("edit.grain")))
+    [finding] = error.value.diagnostics
+    assert finding.code == "G740"
+    return finding.message, finding.cure
+
+
+def written(folder: Path, name: str, text: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said", "cure"),
+    [
+        ("jobs.txt", "spec\na.grain\n", "does not end in", "Save it as `.csv`"),
+        ("jobs.jsonl", "[1]\n", "line 1 is not a JSON object", "Write an object a line"),
+        (
+            "jobs.jsonl",
+            '{"spec": "a.grain"}\n\n{',
+            "cannot be read: line 3: Expecting property name",
+            "Write an object a line",
+        ),
+        ("jobs.jsonl", '{"spec":' + "[" * 9_999, "line 1: it is nested too deeply", "an object"),
+        ("jobs.jsonl", '{"a": 1}\n"\xff"'.encode("latin-1"), "line 2 is not UTF-8", "as UTF-8"),
+        ("jobs.parquet", "no parquet", "cannot be read", "Write it again"),
+        ("jobs.csv", b"\xff\xfe\xfa", "is not UTF-8 text", "Save it as UTF-8"),
+        ("jobs.csv", "spec,clip\na.grain,".encode("utf-16-le"), "is not UTF-8", "Save it as UTF-8"),
+        ("jobs.csv", "spec,clip\na.grain,mädchen".encode("latin-1"), "not UTF-8", "Save it as UTF"),
+        (
+            "jobs.csv",
+            "spec,target\na.grain,a pig, in mud\n",
+            "line 2 has more cells than the header has columns: `in mud`",
+            "in quotes",
+        ),
+        (
+            "jobs.csv",
+            "spec,target, target\na.grain,a,b\n",
+            "several columns are named `target`",
+            "Leave all but one",
+        ),
+        ("jobs.csv", "spec,\na.grain,7\n", "line 2 has `7` in a column without a", "Name the col"),
+        ("jobs.jsonl", '{"target": ["a"]}', "`target` has ['a'], which is not one", "each cell"),
+        ("jobs.csv", "clip;spec\na.mp4;a.grain\n", "header separates columns by `;`", "by commas"),
+        ("jobs.csv", "clip\tspec\na.mp4\ta.grain\n", "separates columns by tabs", "by commas"),
+        ("jobs.csv", "sep=;\nclip;spec\na.mp4;a.grain\n", "columns by `;`", "by commas"),
+        (
+            "jobs.jsonl",
+            '{"a": 1}\n{"sampler.seed": 1, " sampler.seed": 2}\n',
+            "line 2: it has several values of `sampler.seed`",
+            "Write an object",
+        ),
+    ],
+)
+def test_tables_that_cannot_be_read(
+    name: str, text: str | bytes, said: str, cure: str, tmp_path: Path
+) -> None:
+    message, told = refused(written(tmp_path, name, text))
+    assert said in message
+    assert cure in told
+
+
+def test_a_row_without_a_spec(tmp_path: Path) -> None:
+    path = written(tmp_path, "jobs.csv", "clip\n\na.mp4\n")
+    with pytest.raises(GrainError, match=r"line 3 of .*jobs\.csv names no spec"):
+        list(read_table(path))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        '2,"a green robot\n3,\n4,\n',  # to the end of the table
+        '2,"a green robot\n3,\n4,"a bear"\n',  # to the next quote
+        '2,"a green robot\n' + "3,a bear\n" * 20_000,  # to the limit of a cell
+        '2,"a green" robot\n',
+    ],
+)
+def test_a_quote_that_is_not_closed_swallows_no_row(rows: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "jobs.csv", 'sampler.seed,target\n1,"two\nlines"\n' + rows)
+    message, cure = refused(path)
+    assert "line 4: a quote is opened there, and not closed" in message
+    assert cure.startswith("Close the quote")
+
+
+def test_quotes_that_are_closed(tmp_path: Path) -> None:
+    path = written(tmp_path, "jobs.csv", 'spec,target\na.grain,"a ""pig"", in mud"\nb.grain,5"\n')
+    assert [row.sets for row in read_table(path)] == [('target=a "pig", in mud',), ('target=5"',)]
+
+
+def test_a_table_that_does_not_exist(tmp_path: Path, grain: Grain) -> None:
+    message, cure = refused(tmp_path / "none.csv")
+    assert message.endswith("none.csv does not exist")
+    assert cure.startswith("Check its path")
+    (tmp_path / "folder.csv").mkdir()
+    message, cure = refused(tmp_path / "folder.csv")
+    assert "it is a folder" in message
+    assert "file" in cure
+
+
+def test_rows_without_any_value_are_skipped(tmp_path: Path) -> None:
+    default = tmp_path / "edit.grain"
+    rows = [{"clip": "a.mp4", "sampler.seed": 1}, {"clip": None, "sampler.seed": None}]
+    tables = [
+        written(tmp_path, "jobs.csv", "clip,sampler.seed\na.mp4,1\n,\n  , \n\n"),
+        written(tmp_path, "jobs.jsonl", "\n".join([*map(json.dumps, rows), "{}", ""])),
+        tmp_path / "jobs.parquet",
+    ]
+    parquet.write_table(pa.Table.from_pylist(rows), tables[2])
+    right = Row(default, str(tmp_path), str(tmp_path / "a.mp4"), None, ("sampler.seed=1",))
+    for table in tables:
+        assert list(read_table(table, default)) == [right], table
+
+
+def test_empty_cells_at_the_end_of_a_row_are_nothing(tmp_path: Path) -> None:
+    path = written(tmp_path, "jobs.csv", "spec,target,,\na.grain,,,\nb.grain\n")
+    assert [row.sets for row in read_table(path)] == [(), ()]
+
+
+def test_bytes_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.parquet"
+    parquet.write_table(pa.table({"target": [b"a pig"]}), path)
+    assert "row 1: `target` has b'a pig'" in refused(path)[0]
+
+
+def test_a_spec_beside_a_table_is_for_rows_without_one(tmp_path: Path) -> None:
+    text = ClipFolder(tmp_path).spec_text()
+    for name in ("a", "b", "c"):
+        written(tmp_path, f"{name}.grain", text)
+    a, b, c = (tmp_path / f"{name}.grain" for name in "abc")
+    table = written(tmp_path, "jobs.csv", "spec,sampler.seed\na.grain,1\n,2\n")
+    jobs, findings = jobs_asked_for([b, table, c], Sharing())
+    made = [(job.file, job.sets) for job in jobs]
+    seeds = ("sampler.seed=1",), ("sampler.seed=2",)
+    assert made == [("a.grain", seeds[0]), ("b.grain", seeds[1]), ("c.grain", seeds[1])]
+    assert findings == []
+    table = written(tmp_path, "jobs.csv", "spec,sampler.seed\na.grain,1\n,\n")
+    jobs, findings = jobs_asked_for([table, b], Sharing())
+    assert [job.file for job in jobs] == ["a.grain"]
+    assert [finding.code for finding in findings] == ["G766"]
+    assert "no job is made of" in findings[0].message
+    assert not findings[0].is_error
+    assert [job.file for job in jobs_asked_for([a, b], Sharing())[0]] == ["a.grain", "b.grain"]
