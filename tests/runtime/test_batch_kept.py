@@ -28,7 +28,12 @@ from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.runs.read import WHOLE, missing_file
 from grainspec_runtime.runs.write import finished_run
 
-RECORD: dict[str, Any] = {"spec": {"target": "a pig"}, "seed": 7, "run_key": "key", "inversion_cached": True}
+RECORD: dict[str, Any] = {
+    "spec": {"target": "a pig"},
+    "seed": 7,
+    "run_key": "key",
+    "inversion_cached": True,
+}
 MEASURES = {"measures": [{"title": "PSNR outside, dB ↑", "value": 31.5}]}
 
 

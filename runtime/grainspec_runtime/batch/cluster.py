@@ -66,6 +66,8 @@ def cluster(
         reason = (str(error) or type(error).__name__).splitlines()[0]
         message = f"{where} cannot be used: {reason}"
         cure = "Start one (`ray start --head`) and give its address, or leave `--address` out."
+        if address:
+            cure += " If it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH here."
         raise fail("G744", message, cure) from error
     # Its other processes' messages go to stdout even with `log_to_driver` off; ours are there.
     vars(ray._private.worker).update(_worker_logs_enabled=False)
