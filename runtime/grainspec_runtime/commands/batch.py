@@ -124,9 +124,10 @@ def run(
     JOBS are specs, each of whose variants is a job, and tables (.csv, .jsonl, .parquet) with a job
     a row. Columns of a table are `clip`, `spec`, `base` (where the spec's paths start) and
     `variant`; every other column is an override, such as `sampler.seed`. A row without a spec is
-    for the spec that is named beside the table; one without any value is skipped. Specs, tables,
-    clips and results may be behind URLs: s3://, gs://, sftp://, and https:// for reading. Relative
-    paths start at the folder of the table or spec, there too.
+    for each spec that is named beside the table, one without a variant for all of the spec's; one
+    without any value is skipped. Specs, tables, clips and results may be behind URLs: s3://, gs://,
+    sftp://, and https:// for reading. Relative paths start at the folder of the table or spec,
+    there too.
 
     Writes runs/NAME for each job, as `grain run` does; manifest.parquet with a row for each; and
     index.html. To resume a batch that was interrupted, give the same command again: jobs whose run
