@@ -189,6 +189,7 @@ WARNINGS: dict[str, str] = {
     "G581": "the benchmark leaves edits out",
     "G582": "the benchmark measures without CLIP",
     "G585": "the benchmark measures with a CLIP that knows only the demo world",
+    "G587": "the benchmark does not follow all settings of a data set",
     "G521": "a text token covers more than an edit's words",
     "G522": "a word in angle brackets is not loaded",
     "G525": "the model may not suit editing",

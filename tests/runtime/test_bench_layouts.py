@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clip_folders import write_frames, write_masks
+from clip_folders import PUBLISHED, write_frames, write_masks, write_published
 from films import write_film
 from PIL import Image
 
 from grainspec.diagnostics import GrainError
+from grainspec.model.spec import Control, Flow, FreeU, Inject
 from grainspec_runtime.bench.own.davis_edit import DavisEdit, changed_words
 from grainspec_runtime.bench.own.five import Five
 from grainspec_runtime.bench.own.layouts import ClipEdit, find_edits
@@ -202,6 +203,138 @@ def test_videograin_takes_every_pixel_of_a_mask_that_is_not_black(videograin: Pa
     found = VideoGrain().find(videograin)
     assert found is not None
     assert ready(found.edits[0]).bound.shown.mask("left").any((1, 2)).all()
+
+
+def published(folder: Path, **changed: str) -> ClipEdit:
+    """The edit of a configuration in the published form, with other values of some settings."""
+    found = VideoGrain().find(write_published(folder, **changed))
+    assert found is not None
+    assert not found.left_out
+    return found.edits[0]
+
+
+def test_videograin_reads_the_settings_of_published_configurations(tmp_path: Path) -> None:
+    edit = published(tmp_path / "vg")
+    spec = edit.spec
+    assert (spec.model, spec.negative) == ("ckpt/stable-diffusion-v1-5", "ugly, blurry")
+    assert (spec.sampler.steps, spec.sampler.guidance, spec.sampler.seed) == (50, 7.5, 3)
+    assert spec.controls == (
+        Control(
+            kind="zoe",
+            net="lllyasviel/control_v11f1p_sd15_depth",
+            annotator="Intel/zoedepth-nyu",
+            scale=0.7,
+        ),
+    )
+    assert (spec.inject, spec.flow, spec.freeu) == (None, None, None)  # the row VideoGrain's
+    own = edit.own["videograin"]
+    assert own["inject"] == Inject(features=0.2, self=0.2, layers="videograin")
+    assert own["flow"].levels == (0,)
+    assert own["freeu"] == FreeU(b1=1.2, b2=1.5, s1=1.0, s2=1.0)
+    assert any(reason.startswith("`use_freeu: true` (") for reason in edit.unfollowed)
+
+
+@pytest.mark.parametrize(
+    ("control", "hand", "face", "kind", "keypoints"),
+    [
+        ("dwpose", "True", "False", "pose", "hands"),
+        ("openpose", "false", "false", "pose", "body"),
+        ("openpose", "true", "true", "pose", "full"),
+        ("dwpose", "", "on", "pose", "face"),
+        ("depth", "True", "True", "depth", "body"),
+        ("hed", "False", "False", "softedge", "body"),
+    ],
+)
+def test_videograin_reads_controls(
+    tmp_path: Path, control: str, hand: str, face: str, kind: str, keypoints: str
+) -> None:
+    edit = published(tmp_path / "vg", control_type=control, hand=hand, face=face)
+    (read,) = edit.spec.controls
+    assert (read.kind, read.keypoints) == (kind, keypoints)
+    assert any("dwpose" in reason for reason in edit.unfollowed) == (control == "dwpose")
+
+
+def test_videograin_takes_the_controlnet_of_the_data_set_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "vg/ckpt/control_v11f1p_sd15_depth").mkdir(parents=True)
+    (read,) = published(tmp_path / "vg").spec.controls
+    assert read.net == "ckpt/control_v11f1p_sd15_depth"
+
+
+def test_videograin_injects_in_the_steps_that_its_code_makes(tmp_path: Path) -> None:
+    """`use_pnp` switches injection, and `blending_percentage` leaves out the first steps."""
+    half = published(tmp_path / "half", num_inference_steps="20", blending_percentage="0.25")
+    assert half.own["videograin"]["inject"].features == pytest.approx(10 / 15)
+    said = " ".join(half.unfollowed)
+    assert "`blending_percentage: 0.25` (VideoGrain's code leaves out the first 25% of" in said
+    assert "`num_inference_steps: 20` (VideoGrain's code inverts in 50 steps" in said
+    off = published(tmp_path / "off", use_pnp="false", use_freeu="False", flatten_res="[1,2,4]")
+    own = off.own["videograin"]
+    assert (own["inject"], own["freeu"], own["flow"].levels) == (None, None, (0, 1, 2))
+    none = published(tmp_path / "none", inject_step="0", flatten_res="[]")
+    assert none.own["videograin"]["inject"] == none.own["videograin"]["flow"] is None
+    all_steps = published(tmp_path / "all", inject_step="80")
+    assert all_steps.own["videograin"]["inject"].self_ == 1
+
+
+@pytest.mark.parametrize("has_raft", [True, False])
+def test_videograins_optical_flow_is_rafts_where_torchvision_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_raft: bool
+) -> None:
+    module = "grainspec_runtime.bench.own.videograin_settings.find_spec"
+    monkeypatch.setattr(module, lambda name: name if has_raft else None)
+    edit = published(tmp_path / "vg")
+    expected = Flow(levels=(0,), method="raft") if has_raft else Flow(levels=(0,))
+    assert edit.own["videograin"]["flow"] == expected
+    assert any("RAFT" in reason for reason in edit.unfollowed) != has_raft
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("sample_seeds", "[3, 4]", "`sample_seeds: [3, 4]` (the first alone)"),
+        ("old_qk", "0", "`old_qk: 0` (queries and keys are always"),
+        ("control_type", "seg", "`control_type: seg` (no `control` is of this kind"),
+        ("control_type", "canny\n    low_threshold: 50", "`low_threshold` and `high_threshold` ("),
+        ("hand", "True\n    blur: 3", "`control_config.blur` (it is not read)"),
+        ("old_qk", "1\n    strength: 0.5", "`editing_config.strength` (it is not read)"),
+        ("sampling_rate", "1\n    image_size: 256", "`dataset_config.image_size` (it is not read)"),
+        ("model_config", "{least_sc_channel: 640}", "`model_config.least_sc_channel` (it is"),
+        ("pretrained_model_path", "../ckpt/sd", "`pretrained_model_path: ../ckpt/sd` (it leads"),
+        ("pretrained_model_path", "/ckpt/sd", "`pretrained_model_path: /ckpt/sd` (it leads out"),
+    ],
+)
+def test_videograin_says_what_it_does_not_follow(
+    tmp_path: Path, key: str, value: str, reason: str
+) -> None:
+    usual = published(tmp_path / "usual").unfollowed
+    said = published(tmp_path / "vg", **{key: value}).unfollowed
+    (new,) = set(said) - set(usual)
+    assert new.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("depth_zoe", "depht", "invalid value `depht` for `control_type`: one of `canny`, "),
+        ("use_pnp: true", "use_pnp: maybe", "invalid value `maybe` for `use_pnp`: `true` or"),
+        ("inject_step: 10", "inject_step: ten", "invalid value `ten` for `inject_step`: a whole"),
+        ("guidance_scale: 7.5", "guidance_scale: .inf", "invalid value `.inf` for `guidance_sc"),
+        ("flatten_res: [1]", "flatten_res: [3]", "invalid value `3` for `flatten_res`: 1, 2, 4"),
+        ("_sd15_depth", "_sd15_depth/mine", "its ControlNet is not here: ./ckpt/control_v11f1p_"),
+        ("./ckpt/control_v11f1p_sd15_depth", "/mine", "its ControlNet is not here: /mine"),
+        ("./ckpt/control_v11f1p_sd15_depth", "x" * 5000, "its ControlNet is not here: xxx"),
+        ("control_config:", "control_config: [1]\nother:", "`control_config` must have settings"),
+    ],
+)
+def test_videograins_odd_settings_are_left_out_by_name(
+    tmp_path: Path, old: str, new: str, reason: str
+) -> None:
+    folder = write_published(tmp_path / "vg")
+    assert old in PUBLISHED
+    (folder / "config/two_men.yaml").write_text(PUBLISHED.replace(old, new))
+    found = VideoGrain().find(folder)
+    assert found is not None
+    assert found.left_out["config/two_men"].startswith(f"unusable configuration: {reason}")
 
 
 def test_davis_edit_binds_the_words_that_differ_to_all_objects(davis: Path) -> None:

@@ -55,7 +55,7 @@ class _Cases(_Choice):
     type=click.Path(path_type=Path),
     metavar="FOLDER",
     help="Run the methods on clips of your own: specs in FOLDER, or the layout of VideoGrain, "
-    "FiVE-Bench, MSVBench or DAVIS-Edit (`grain explain G580`). Nothing is downloaded.",
+    "FiVE-Bench, MSVBench or DAVIS-Edit (`grain explain G580`). No clips are downloaded.",
 )
 @click.option(
     "--model",

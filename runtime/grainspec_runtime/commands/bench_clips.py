@@ -49,6 +49,7 @@ def run_clips(
     from transformers.utils import logging
 
     from grainspec_runtime.bench.own.check import check_edits, summed
+    from grainspec_runtime.bench.own.fitted import fitted, unfollowed
     from grainspec_runtime.bench.own.layouts import find_edits
     from grainspec_runtime.bench.own.methods import LAYOUTS, own_methods
     from grainspec_runtime.bench.own.report import cases, chapter, nothing_made
@@ -58,13 +59,14 @@ def run_clips(
 
     logging.disable_progress_bar()
     found = find_edits(folder, LAYOUTS)
-    methods, edits = own_methods(names), found.edits[:count]
+    methods = own_methods(names)
+    edits, misfits = fitted(found.edits[:count], model or "")
     models = {model or edit.spec.model for edit in edits}
     check_writable(out, own=_WRITTEN)
     bench = OwnBench(methods, out, device, None, model or "", steps)
     checked = check_edits(bench, edits, Waiting("checking edit"))
-    left_out = found.left_out | checked.left_out
-    findings = [*_left_out(left_out), *summed(checked.warnings)]
+    left_out = found.left_out | misfits | checked.left_out
+    findings = [*_left_out(left_out), *unfollowed(checked.edits), *summed(checked.warnings)]
     if not checked.edits:
         raise nothing_made([f"{name}: {why}" for name, why in left_out.items()])
     bench.clip, doubts = _clip(clip_name, models, device)

@@ -27,6 +27,8 @@ OF_PROFILES: Mapping[str, tuple[str, ...]] = {
         "VideoGrain's code divides areas by those of all frames, and orders masks and keys "
         "differently, in attention to the first and the previous frame; here areas are those of "
         "the frames in scope, because negative strengths would follow.",
+        "VideoGrain's code attends along optical flow and applies FreeU in the inversion, too; "
+        "here both apply to sampling alone, because all methods then share one inversion.",
     ),
     "flowanchor": (
         "FlowAnchor's equation 24 scales the amplification by the mean of the change over "

@@ -1,15 +1,15 @@
 """Recognise what a folder of clips contains: specs, or the layout of a published data set.
 
-Nothing is downloaded. MIVE (arXiv 2412.12877) has published no files; write specs for its clips.
+No clips are downloaded. MIVE (arXiv 2412.12877) has published no files; write specs for its clips.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from grainspec.clip.facts import probe
 from grainspec.diagnostics import GrainError, fail, visible
@@ -28,12 +28,17 @@ class ClipEdit:
     """An edit of a clip: its name, its spec, and the folder where the spec's paths start.
 
     is_written: whether the spec is the user's, and not made from a data set.
+    own: of a published configuration, the statements that the row of its own code has alone, by
+    the row's ``stands_for``. unfollowed: its settings that no statement expresses, or none exactly,
+    with what is done instead.
     """
 
     name: str
     spec: EditSpec
     base: Path
     is_written: bool = False
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    unfollowed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,9 @@ class OwnBench:
 
     def _spec(self, one: ClipEdit, method: Method) -> EditSpec:
         spec = method.applied(one.spec)
-        changes: dict[str, Any] = {"model": self.model} if self.model else {}
+        changes: dict[str, Any] = dict(one.own.get(method.stands_for, {}))
+        if self.model:
+            changes["model"] = self.model
         if self.steps:
             changes["sampler"] = spec.sampler.replaced({}, steps=self.steps)
         return spec.replaced({}, **changes)

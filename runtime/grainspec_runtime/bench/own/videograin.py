@@ -3,7 +3,8 @@
 A configuration (YAML) names the frames (`dataset_config.path`), one folder of masks for each region
 (`layout_mask_dir`, `layout_mask_order`), and prompts with the words of each region in the same
 order (`editing_config.editing_prompts`). Paths start at the repository's root. A region without
-words, or with empty ones, is kept.
+words, or with empty ones, is kept. Its other settings are those of
+:mod:`grainspec_runtime.bench.own.videograin_settings`.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from grainspec.cli.output import counted
 from grainspec.diagnostics import GrainError
 from grainspec.regular_file import read_bytes
 from grainspec_runtime.bench.methods import failure_of
+from grainspec_runtime.bench.own.config_section import Section, is_inside, texts_of
 from grainspec_runtime.bench.own.layouts import ClipEdit, Found
+from grainspec_runtime.bench.own.videograin_settings import Settings, settings_of
 
 _DEPTH = 5
 """A configuration lies in up to so many folders: `config/part_level/modification/NAME/…`."""
 _PATTERNS = tuple("*/" * depth + "*.yaml" for depth in range(_DEPTH))
 _MOST_BYTES = 100_000
 _SIGN = b"layout_mask_dir"
-_NULL = ("", "~", "null", "Null", "NULL")
 _VERBS = {"class_level": "class_", "instance_level": "instance"}
 """The folders of the published configurations say which grain they edit."""
 
@@ -52,10 +54,11 @@ class VideoGrain:
             if config is None:
                 continue
             recognised = True
-            for number, prompt in enumerate(config["prompts"]):
-                title = f"{name}-{number}" if len(config["prompts"]) > 1 else name
+            prompts = config["editing_config"]["editing_prompts"]
+            for number, prompt in enumerate(prompts):
+                title = f"{name}-{number}" if len(prompts) > 1 else name
                 try:
-                    edits.append(ClipEdit(title, *_edit(config["data"], prompt, path, folder)))
+                    edits.append(_edit(title, config, prompt, path, folder))
                 except GrainError as error:
                     left_out[title] = failure_of(error)
                 except (OSError, TypeError, ValueError, KeyError) as error:
@@ -74,7 +77,7 @@ class _Loader(yaml.BaseLoader):  # type: ignore[misc]  # PyYAML has no types
 
 
 def _config(path: Path) -> dict[str, Any] | None:
-    """The clip's facts and the prompts; None for a file of another form.
+    """The content of a configuration; None for a file of another form.
 
     Raises ValueError for one of this form that cannot be read.
     """
@@ -96,59 +99,49 @@ def _config(path: Path) -> dict[str, Any] | None:
         data["path"], data["layout_mask_dir"], data["layout_mask_order"]
     except (KeyError, TypeError):
         return None
-    return {"data": data, "prompts": prompts} if isinstance(prompts, list) else None
+    return read if isinstance(prompts, list) else None
 
 
-def _edit(data: dict[str, Any], prompt: Any, path: Path, folder: Path) -> Any:
-    """The spec of a prompt and the folder where its paths start."""
-    target, *phrases = _texts(prompt, "a prompt")
-    names = _texts(data["layout_mask_order"], "`layout_mask_order`")
+def _edit(name: str, config: dict[str, Any], prompt: Any, path: Path, folder: Path) -> ClipEdit:
+    """The edit of a prompt."""
+    data = Section.of(config, "dataset_config")
+    target, *phrases = texts_of(prompt, "a prompt")
+    names = data.texts("layout_mask_order")
     if len(phrases) > len(names) or not any(phrases):
         raise ValueError(f"{counted(len(phrases), 'phrase')} for {counted(len(names), 'mask')}")
     phrases += [""] * (len(names) - len(phrases))
-    clip = _place(data["path"], "`path`")
+    clip = data.place("path")
     base = _base(clip, path, folder)
-    first, step = _whole(data, "start_sample_frame", 0), _whole(data, "sampling_rate", 1)
-    last = first + (_whole(data, "n_sample_frame", 8) - 1) * step
+    first, step = data.whole("start_sample_frame", 0), data.whole("sampling_rate", 1)
+    last = first + (data.whole("n_sample_frame", 8) - 1) * step
     builder = Builder(Path(clip).as_posix(), frames=(first, last), step=step)
-    source = _text(data.get("prompt", ""), "`prompt`")
-    builder = builder.source("" if source in _NULL else source).target(target)
+    builder = builder.source(data.text("prompt", "")).target(target)
     verb = next((_VERBS[part.name] for part in path.parents if part.name in _VERBS), "edit")
-    for name, phrase in zip(names, phrases, strict=True):
-        region = re.sub(r"\W", "_", name)
+    for mask, phrase in zip(names, phrases, strict=True):
+        if not is_inside(mask):
+            raise ValueError(f"a mask leads out of the data set: `{mask[:60]}`")
+        place = Path(data.place("layout_mask_dir")) / mask
+        region = re.sub(r"\W", "_", mask)
         region = region if re.match(r"[A-Za-z_]", region) else f"r_{region}"
-        place = Path(_place(data["layout_mask_dir"], "`layout_mask_dir`")) / _place(name, "a mask")
         # the published code takes every pixel that is not black
         builder = builder.region(region, masks(place.as_posix(), threshold=1 / 255, scaled=True))
         builder = getattr(builder, verb)(region, phrase) if phrase else builder.keep(region)
-    return builder.build(), base
+    settings = settings_of(config, base)
+    spec = _with(builder, settings).build()
+    return ClipEdit(
+        name, spec, base, own={"videograin": settings.own}, unfollowed=settings.unfollowed
+    )
 
 
-def _place(value: Any, what: str) -> str:
-    """A path inside the data set."""
-    text = _text(value, what)
-    if Path(text).is_absolute() or ".." in Path(text).parts or "\0" in text:
-        raise ValueError(f"{what} leads out of the data set: `{text[:60]}`")
-    return text
-
-
-def _text(value: Any, what: str) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{what} must be text")
-    return value
-
-
-def _texts(value: Any, what: str) -> list[str]:
-    if not isinstance(value, list) or not value:
-        raise ValueError(f"{what} must be a list")
-    return [_text(item, f"an item of {what}") for item in value]
-
-
-def _whole(data: dict[str, Any], name: str, default: int) -> int:
-    text = _text(data.get(name, str(default)), f"`{name}`")
-    if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise ValueError(f"invalid value `{text[:20]}` for `{name}`: a whole number from 0")
-    return int(text)
+def _with(builder: Builder, settings: Settings) -> Builder:
+    """The statements that all methods share."""
+    if settings.model:
+        builder = builder.model(settings.model)
+    if settings.negative:
+        builder = builder.negative(settings.negative)
+    if settings.control:
+        builder = builder.control(**settings.control)
+    return builder.sampler(**settings.sampler)
 
 
 def _base(clip: str, path: Path, folder: Path) -> Path:
