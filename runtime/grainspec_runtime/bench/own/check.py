@@ -12,7 +12,6 @@ from grainspec_runtime.bench.own.layouts import ClipEdit
 from grainspec_runtime.bench.own.methods import AS_WRITTEN
 from grainspec_runtime.bench.own.run import OwnBench
 
-
 _OF_WRITERS = ("G111", "G336")
 
 
