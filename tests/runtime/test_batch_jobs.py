@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ pytest.importorskip("pyarrow")
 
 import pyarrow as pa
 from pyarrow import dataset, parquet, types
+from rich.console import Console
 
 from grainspec import GrainError
 from grainspec_runtime.batch import manifest
@@ -28,6 +30,7 @@ from grainspec_runtime.batch.run import distinct
 from grainspec_runtime.batch.status import status_of
 from grainspec_runtime.batch.table import Row, read_table
 from grainspec_runtime.batch.units import MOST, units_of
+from grainspec_runtime.commands.batch_table import _table
 from grainspec_runtime.prepare import prepare
 
 VARIANTS = EXAMPLES / "variants.grain"
@@ -335,3 +338,19 @@ def test_command_lines_that_are_wrong(grain: Grain, tmp_path: Path) -> None:
     assert "no variant `pg`" in grain("batch", VARIANTS, "--variant", "left,pg").err
     (tmp_path / "jobs.csv").write_text("spec\n")
     assert "there is no job" in grain("batch", tmp_path / "jobs.csv").err
+
+
+def test_the_live_table_fits_a_terminal() -> None:
+    stages = dict.fromkeys(("preparing", "waiting", "inverting", "sampling", "saving"), 1000)
+    stages |= {"done": 10000, "set aside": 1000}
+    facts = {"kept": 10000, "stages": stages, "workers": [{}] * 100}
+    console = Console(width=80, file=io.StringIO())
+    console.print(_table(facts, 50000, 3600.0))
+    assert isinstance(console.file, io.StringIO)
+    titles, numbers, *more = console.file.getvalue().splitlines()
+    assert (
+        titles.split()
+        == "jobs kept prepare wait invert sample save done set aside workers left".split()
+    )
+    assert numbers.split()[:3] == ["50000", "10000", "1000"]
+    assert more == []

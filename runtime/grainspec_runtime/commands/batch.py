@@ -123,10 +123,10 @@ def run(
 
     JOBS are specs, each of whose variants is a job, and tables (.csv, .jsonl, .parquet) with a job
     a row. Columns of a table are `clip`, `spec`, `base` (where the spec's paths start) and
-    `variant` (as for `--variant`; an empty cell means those that the command names); every other
-    column is an override, such as `sampler.seed`. A row without a spec is for the spec that is
-    named beside the table; one without any value is skipped. Specs, tables, clips and results may
-    be behind URLs: s3://, gs://, sftp://, and https:// for reading. Relative paths start at the
+    `variant` (as for `--variant`; an empty cell means those that the command names, or all); every
+    other column is an override, such as `sampler.seed`. A row without a spec is for each spec that
+    is named beside the table; one without any value is skipped. Specs, tables, clips and results
+    may be behind URLs: s3://, gs://, sftp://, and https:// for reading. Relative paths start at the
     folder of the table or spec, there too.
 
     Writes runs/NAME for each job, as `grain run` does; manifest.parquet with a row for each; and

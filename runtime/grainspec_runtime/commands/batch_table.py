@@ -17,6 +17,14 @@ from grainspec_runtime.commands.columns import aligned
 from grainspec_runtime.commands.progress import Shown
 
 _STAGES = ("preparing", "waiting", "inverting", "sampling", "saving", "done", "set aside")
+_TITLES = {
+    "preparing": "prepare",
+    "waiting": "wait",
+    "inverting": "invert",
+    "sampling": "sample",
+    "saving": "save",
+}
+"""Short ones, so that the table fits a terminal of 80 columns."""
 _FAILURES = 20
 
 Told = Callable[[Mapping[str, Any]], None]
@@ -46,8 +54,14 @@ def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _table(facts: Mapping[str, Any], total: int, seconds: float) -> Table:
     stages, kept = facts.get("stages") or {}, facts.get("kept", 0)
-    table = Table(box=None)
-    for stage in ("jobs", "kept", *_STAGES, "workers", "left"):
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for stage in (
+        "jobs",
+        "kept",
+        *(_TITLES.get(name, name) for name in _STAGES),
+        "workers",
+        "left",
+    ):
         table.add_column(stage, justify="right")
     cells = [total, kept, *(stages.get(stage, 0) for stage in _STAGES)]
     workers = len(facts.get("workers") or ())
