@@ -147,7 +147,7 @@ def run(
       grain batch night.parquet --address auto --retries 1 --measure
       grain batch s3://studio/night.csv -o s3://studio/night
     """
-    from grainspec.cache_folder import fetched_files
+    from grainspec.cache_folder import fetched_files, shared_cache
     from grainspec.remote.store import check_lasting
     from grainspec_runtime.batch.asked import jobs_asked_for
     from grainspec_runtime.batch.edit_work import EditWork
@@ -161,8 +161,8 @@ def run(
 
     options, limit = loading.options(), _seconds(timeout)
     output = without_file_protocol(output) if output else None
-    if output and is_url(output):
-        check_lasting(output)
+    for url in filter(is_url, (output or "", shared_cache() or "")):
+        check_lasting(url)
     sharing = Sharing(
         variants=variants_named(",".join(variants)) if variants else None,
         sets=sets,
