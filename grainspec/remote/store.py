@@ -113,7 +113,7 @@ def check_lasting(url: str) -> None:
     """
     check_writable(url)
     if protocol_of(url) == "memory":
-        message = f"results in {shown(url)} would be lost with this process, whose memory it is"
+        message = f"what is in {shown(url)} would be lost with this process, whose memory it is"
         raise fail("G758", message, "Write to a folder, or to a URL such as `s3://bucket/folder`.")
     if is_google(url):
         import fsspec

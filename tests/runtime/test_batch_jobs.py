@@ -100,6 +100,20 @@ def test_tables_say_the_same_in_each_format(suffix: str, tmp_path: Path) -> None
     assert (third.spec, third.clip, third.base) == (default, None, str(tmp_path / "clips/7"))
 
 
+def test_variants_of_a_row(tmp_path: Path) -> None:
+    table = tmp_path / "jobs.jsonl"
+
+    def variants(cell: str | None, *asked: str) -> list[str | None]:
+        table.write_text(json.dumps({"spec": str(VARIANTS), "variant": cell}))
+        sharing = Sharing(variants=asked or None)
+        return [job.variant for job in jobs_of_table(read_table(table), sharing)]
+
+    every = [job.variant for job in jobs(VARIANTS)]
+    assert variants("all", "left") == variants("all") == variants(None) == every
+    assert variants("right, left,right") == ["right", "left"]
+    assert variants(None, "left") == ["left"]
+
+
 def test_a_setting_is_in_the_grid_or_in_the_table(tmp_path: Path) -> None:
     (tmp_path / "jobs.csv").write_text(f"spec,sampler.seed\n{VARIANTS},3\n")
     sharing = Sharing(grid={"sampler.seed": ("1", "2")})
@@ -321,7 +335,7 @@ def test_command_lines_that_are_wrong(grain: Grain, tmp_path: Path) -> None:
     twice = ("--grid", "sampler.seed=1", "--grid", "sampler.seed=2")
     assert "several grids of `sampler.seed`" in grain("batch", VARIANTS, *twice).err
     assert grain("batch", VARIANTS, "--object-store", "much").code == 2
-    assert "no variant `pg`" in grain("batch", VARIANTS, "--variant", "pg").err
+    assert "no variant `pg`" in grain("batch", VARIANTS, "--variant", "left,pg").err
     (tmp_path / "jobs.csv").write_text("spec\n")
     assert "there is no job" in grain("batch", tmp_path / "jobs.csv").err
 

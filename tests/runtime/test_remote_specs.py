@@ -321,6 +321,8 @@ def test_a_run_is_sent_to_a_url(
     for command in ("run", "batch"):  # the memory of a process that ends with the command
         lost = grain(command, url, "-o", f"{store}/out")
         assert (lost.code, "G758" in lost.err, "would be lost" in lost.err) == (1, True, True)
+    monkeypatch.setenv("GRAINSPEC_CACHE", f"{store}/cache")  # which no other machine would see
+    assert "G758" in grain("batch", url).err
 
 
 def test_results_that_could_not_be_sent_are_sent_by_the_same_command(

@@ -10,6 +10,7 @@ import os
 import socket
 
 import grpc
+from ray import _raylet
 from ray._private import services
 from ray.exceptions import RayError
 
@@ -82,11 +83,10 @@ def _token() -> tuple[tuple[str, str], ...]:
 
     Raises TokenRefusedError if it should send one, and has none.
     """
-    try:
-        from ray._raylet import AuthenticationTokenLoader
-    except ImportError:  # an older Ray, which knows no tokens
+    loader = getattr(_raylet, "AuthenticationTokenLoader", None)
+    if loader is None:  # an older Ray, which knows no tokens
         return ()
-    tokens = AuthenticationTokenLoader.instance()
+    tokens = loader.instance()
     try:
         return tuple(tokens.get_token_for_http_header().items()) if tokens.has_token() else ()
     except RayError as error:

@@ -19,6 +19,8 @@ from grainspec_runtime.batch.table import Row, folder_of
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.]+")
 _LONGEST_STEM = 60
+_ALL = "all"
+"""As for the option `--variant`; no variant can have this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +139,20 @@ def _variants(whole: EditSpec, asked: tuple[str, ...] | None, path: str) -> Sequ
     return asked
 
 
+def variants_named(text: str) -> tuple[str, ...] | None:
+    """Return the variants of an option or cell, each once; None for all that the spec has.
+
+    >>> variants_named("left, swapped"), variants_named("all")
+    (('left', 'swapped'), None)
+    """
+    names = dict.fromkeys(filter(None, map(str.strip, text.split(","))))
+    return None if _ALL in names else tuple(names)
+
+
 def _variants_of_row(row: Row, sharing: Sharing) -> Sequence[str | None]:
-    if row.variant is not None:
-        return [row.variant]
-    if sharing.variants is not None:
-        return sharing.variants or [None]
+    asked = sharing.variants if row.variant is None else variants_named(row.variant)
+    if asked is not None:
+        return asked or [None]
     try:
         return sharing.specs.of(row.spec).parsed(row.spec).variant_names or [None]
     except GrainError:  # which the job itself will report

@@ -32,9 +32,9 @@ _FORMATS = "`.csv`, `.jsonl` or `.parquet`"
 class Row:
     """A row of a table of jobs.
 
-    spec, base, clip: absolute paths or URLs; clip is None for the spec's own. variant: None for
-    those that the batch is asked for. sets: overrides, from all other columns. names_spec: whether
-    the spec is the row's own.
+    spec, base, clip: absolute paths or URLs; clip is None for the spec's own. variant: one,
+    several separated by commas, or ``all``; None for those that the batch is asked for. sets:
+    overrides, from all other columns. names_spec: whether the spec is the row's own.
     """
 
     spec: Path | str

@@ -57,7 +57,7 @@ def batch() -> None:
     "variants",
     metavar="NAME",
     multiple=True,
-    help=f"Run this variant of each spec, or `{ALL}` (the default); may be repeated.",
+    help=f"Run this variant of each spec, several separated by commas, or `{ALL}` (the default).",
 )
 @set_option
 @click.option(
@@ -123,11 +123,11 @@ def run(
 
     JOBS are specs, each of whose variants is a job, and tables (.csv, .jsonl, .parquet) with a job
     a row. Columns of a table are `clip`, `spec`, `base` (where the spec's paths start) and
-    `variant`; every other column is an override, such as `sampler.seed`. A row without a spec is
-    for each spec that is named beside the table, one without a variant for all of the spec's; one
-    without any value is skipped. Specs, tables, clips and results may be behind URLs: s3://, gs://,
-    sftp://, and https:// for reading. Relative paths start at the folder of the table or spec,
-    there too.
+    `variant` (as for `--variant`; an empty cell means those that the command names, or all); every
+    other column is an override, such as `sampler.seed`. A row without a spec is for each spec that
+    is named beside the table; one without any value is skipped. Specs, tables, clips and results
+    may be behind URLs: s3://, gs://, sftp://, and https:// for reading. Relative paths start at the
+    folder of the table or spec, there too.
 
     Writes runs/NAME for each job, as `grain run` does; manifest.parquet with a row for each; and
     index.html. To resume a batch that was interrupted, give the same command again: jobs whose run
@@ -147,11 +147,11 @@ def run(
       grain batch night.parquet --address auto --retries 1 --measure
       grain batch s3://studio/night.csv -o s3://studio/night
     """
-    from grainspec.cache_folder import fetched_files
+    from grainspec.cache_folder import fetched_files, shared_cache
     from grainspec.remote.store import check_lasting
     from grainspec_runtime.batch.asked import jobs_asked_for
     from grainspec_runtime.batch.edit_work import EditWork
-    from grainspec_runtime.batch.jobs import Sharing
+    from grainspec_runtime.batch.jobs import Sharing, variants_named
     from grainspec_runtime.batch.limits import Limits
     from grainspec_runtime.batch.manifest import take_over
     from grainspec_runtime.batch.places import Places
@@ -161,10 +161,10 @@ def run(
 
     options, limit = loading.options(), _seconds(timeout)
     output = without_file_protocol(output) if output else None
-    if output and is_url(output):
-        check_lasting(output)
+    for url in filter(is_url, (output or "", shared_cache() or "")):
+        check_lasting(url)
     sharing = Sharing(
-        variants=None if not variants or ALL in variants else variants,
+        variants=variants_named(",".join(variants)) if variants else None,
         sets=sets,
         grid=_grids(grids),
         loading={"dtype": loading.arguments["dtype"], **options.recorded()},
