@@ -49,9 +49,9 @@ class NoWork:
         """Return a worker that does nothing."""
         return NoWorker()
 
-    def save(self, job: BatchJob, result: Any) -> Mapping[str, Any]:
+    def save(self, job: BatchJob, result: Any, known: Mapping[str, Any]) -> Mapping[str, Any]:
         """Save nothing."""
-        return {"job": job.digest, "name": job.name, "state": "done"}
+        return {"job": job.digest, "name": job.name, "state": "done", **known}
 
     def gpu_total(self) -> int:
         """Return nothing of use."""

@@ -18,6 +18,7 @@ from grainspec_runtime.batch.driver import Driver
 from grainspec_runtime.batch.edit_work import EditWork
 from grainspec_runtime.batch.edit_worker import EditWorker
 from grainspec_runtime.batch.jobs import BatchJob, Sharing, jobs_of_specs
+from grainspec_runtime.batch.kept import kept
 from grainspec_runtime.batch.limits import Limits
 from grainspec_runtime.batch.places import Places
 from grainspec_runtime.batch.units import MOST, units_of
@@ -62,6 +63,14 @@ def test_another_worker_uses_the_inversion(options: dict[str, Any], tmp_path: Pa
     assert anew.made == {key}
     cached = list((cache_folder() / "inversions").glob("*.safetensors"))
     assert bool(cached) == bool(options.get("use_cache", True))
+
+    known = {"attempts": 1, "seconds_prepare": 0.5}
+    row = editing.save(second, (result, {"host": "night"}), known)
+    assert isinstance(row, dict)
+    assert (row["attempts"], row["host"]) == (1, "night")
+    [found] = kept(tmp_path / "out", [second]).rows  # its batch was killed before it wrote the row
+    same = ("host", "attempts", "seconds_prepare", "version_ray", "target")
+    assert [found[name] for name in same] == [row[name] for name in same]
 
     _, (alone, _) = EditWorker(work(tmp_path), report.model).sample(prepared, 1, second, {})
     assert (alone.edited == result.edited).all()

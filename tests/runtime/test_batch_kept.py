@@ -24,6 +24,7 @@ from grainspec_runtime.batch.jobs import BatchJob, Sharing, jobs_of_specs
 from grainspec_runtime.batch.kept import kept
 from grainspec_runtime.batch.places import Places
 from grainspec_runtime.batch.rows import row_of_job
+from grainspec_runtime.batch.written_runs import write_known
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.runs.read import WHOLE, missing_file
 from grainspec_runtime.runs.write import finished_run
@@ -113,6 +114,37 @@ def test_one_damaged_record_stops_no_other_job(
     assert found.done == {second.digest}
     assert said in found.spoilt[first.name]
     assert [row["job"] for row in found.rows] == ([] if has_row else [second.digest])
+
+
+KNOWN = {"attempts": 2, "reasons": ["sample: it died"], "host": "night", "seed": 8}
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_what_only_the_batch_knew_of_a_row(remote: bool, tmp_path: Path) -> None:
+    job, *_ = variants()
+    run = write_run(tmp_path / "runs" / job.name)
+    output = f"memory://{tmp_path.name}" if remote else ""
+
+    def row() -> dict[str, Any]:
+        if remote:
+            for file in run.iterdir():
+                put_file(file, f"{output}/runs/{job.name}/{file.name}")
+        [found] = kept(tmp_path, [job], output).rows
+        return found
+
+    assert row().get("attempts") is None
+    write_known(run, job.digest, KNOWN)
+    assert {name: row()[name] for name in KNOWN} == {**KNOWN, "seed": 7}  # as the run says
+    for written in (
+        '{"job": ',
+        "[]",
+        json.dumps({"job": "another", "columns": KNOWN}),
+        json.dumps({"job": job.digest, "columns": {"attempts": "two", "host": "x"}}),
+        json.dumps({"job": job.digest, "columns": {"no such": 1}}),
+    ):
+        (run / "batch-row.json").write_text(written)
+        assert row().get("host") is None
+        assert "no such" not in row()
 
 
 def test_runs_behind_a_url(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ variant left { target "a green robot and a bear" without right }
 variant right { target "a man and a yellow bear" without left }
 variant strong { attention { self 0.6 } }
 """
-NOT_COMPARED = {"run.json", "report.html"}
+NOT_COMPARED = {"run.json", "report.html", "batch-row.json"}
 """They contain times and memory."""
 
 

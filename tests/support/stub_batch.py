@@ -69,11 +69,12 @@ class StubWork:
             time.sleep(1000)
         return StubWorker(self)
 
-    def save(self, job: BatchJob, result: Any) -> Mapping[str, Any]:
+    def save(self, job: BatchJob, result: Any, known: Mapping[str, Any]) -> Mapping[str, Any]:
         before = self.did(f"save {job.name}")
         if "hangs saving once" in job.sets and not before:
             time.sleep(1000)
-        return {"job": job.digest, "name": job.name, "state": "done", "host": result[0]}
+        row = {"job": job.digest, "name": job.name, "state": "done", "host": result[0]}
+        return {**row, **known}
 
     def measured(self, job: BatchJob) -> Mapping[str, Any] | Failure:
         if "dies" in job.sets:

@@ -10,7 +10,7 @@ from typing import Any
 from grainspec.diagnostics import GrainError, fail
 from grainspec_runtime.batch.interrupts import interrupts_deferred, interrupts_ignored
 from grainspec_runtime.batch.jobs import BatchJob
-from grainspec_runtime.batch.work import Model, Place, Shared, Work
+from grainspec_runtime.batch.work import Model, Place, Row, Shared, Work
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
 os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # the driver handles them
@@ -86,9 +86,9 @@ def _prepare(work: Work, jobs: Sequence[BatchJob], limited: bool) -> tuple[Any, 
         return work.prepare(jobs)
 
 
-def _save(work: Work, job: BatchJob, result: Any, limited: bool) -> Any:
+def _save(work: Work, job: BatchJob, result: Any, known: Row, limited: bool) -> Any:
     with _said_to_begin(limited):
-        return work.save(job, result)
+        return work.save(job, result, known)
 
 
 @contextmanager

@@ -377,7 +377,9 @@ class Driver:
     def _save(self, task: Task, result: Any) -> None:
         self.counts["saving"] += 1
         method = cluster.save.options(num_cpus=cluster.SIDE_CPUS)
-        ref = method.remote(self._work, task.job, result, bool(self.limits.stage_seconds))
+        known = {**task.known, "attempts": len(task.reasons) + 1, "reasons": list(task.reasons)}
+        known |= {"gpu_bytes_estimated": task.model.gpu_bytes} if self.workers.gpus else {}
+        ref = method.remote(self._work, task.job, result, known, bool(self.limits.stage_seconds))
         self._pending[ref] = Pending(partial(self._saved, task, result), "saving", task.job.name)
 
     def _saved(self, task: Task, result: Any, value: Callable[[], Any]) -> None:
@@ -397,10 +399,8 @@ class Driver:
         if isinstance(row, Failure):
             self._try_again(task, row)
             return
-        tries = {"attempts": len(task.reasons) + 1, "reasons": list(task.reasons)}
-        estimated = task.model.gpu_bytes if self.workers.gpus else None
         self.counts["done"] += 1
-        self._ended({**row, **task.known, **tries, "gpu_bytes_estimated": estimated})
+        self._ended(row)
 
     # Failures
 

@@ -17,7 +17,7 @@ from grainspec_runtime.batch.jobs import BatchJob
 from grainspec_runtime.batch.places import Places
 from grainspec_runtime.batch.rows import OF_BATCH, measures_of, row_of
 from grainspec_runtime.batch.work import Model, Prepared, Row, Worker
-from grainspec_runtime.batch.written_runs import LocalRuns
+from grainspec_runtime.batch.written_runs import LocalRuns, write_known
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import prepare, prepare_variants
 from grainspec_runtime.tracking.bake import TrackOptions
@@ -90,8 +90,11 @@ class EditWork:
 
         return EditWorker(self, model)
 
-    def save(self, job: BatchJob, result: Any) -> Row | Failure:
-        """Write a run's folder, measure it if asked to, and delete its saved state."""
+    def save(self, job: BatchJob, result: Any, known: Row) -> Row | Failure:
+        """Write a run's folder, measure it if asked to, and delete its saved state.
+
+        What only the batch knows of the row is written beside the run, for a batch that is killed.
+        """
         from grainspec_runtime.batch.measured import measure
         from grainspec_runtime.editing.resume import drop_run
         from grainspec_runtime.runs.read import read_run
@@ -99,6 +102,8 @@ class EditWork:
 
         start = time.perf_counter()
         edited, facts = result
+        versions = {f"version_{name}": version(name) for name in OF_BATCH}
+        known = {**facts, **versions, **known}
         try:
             with self.places.result(job.name) as folder:
                 if not edited.was_finished:
@@ -113,12 +118,11 @@ class EditWork:
                     measure(read_run(folder))
                 measured = LocalRuns(folder.parent).measures(folder.name)
                 row = row_of(job, manifest_of(edited, job.arguments), measured or ())
+                write_known(folder, job.digest, known)
             drop_run(edited.run_key)
         except Exception as error:
             return Failure.of(error)
-        versions = {f"version_{name}": version(name) for name in OF_BATCH}
-        seconds = round(time.perf_counter() - start, 3)
-        return {**row, **facts, **versions, "seconds_save": seconds}
+        return {**row, **known, "seconds_save": round(time.perf_counter() - start, 3)}
 
     def measured(self, job: BatchJob) -> Row | Failure:
         """Measure a run in the batch's folder, and return the columns of its metrics."""

@@ -1,6 +1,6 @@
 """A batch's folder: what it writes about itself while it runs.
 
-runs/NAME/         the runs, as `grain run` writes them
+runs/NAME/         the runs, as `grain run` writes them, with a file of what their rows add
 manifest.parquet   a row for each job that ended; manifest/ while the batch runs
 batch.json         the number of jobs, their stages, the workers
 index.html         all jobs with pictures

@@ -14,7 +14,7 @@ from grainspec.remote.address import is_url, joined
 from grainspec_runtime.batch import manifest
 from grainspec_runtime.batch.jobs import BatchJob
 from grainspec_runtime.batch.places import RUNS
-from grainspec_runtime.batch.rows import DONE, measures_of, row_of
+from grainspec_runtime.batch.rows import COLUMNS, DONE, measures_of, row_of
 from grainspec_runtime.batch.written_runs import LocalRuns, NotWhole, RemoteRuns, WrittenRuns
 from grainspec_runtime.runs.read import MANIFEST
 
@@ -102,8 +102,21 @@ def _judged(job: BatchJob, runs: WrittenRuns, has_row: bool) -> Judged:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"its {MANIFEST} is not a run's: {reason_of(error)}"
         return Judged(done=False, spoilt=reason)
+    if not has_row:
+        row = _with(row, runs.known(job.name, job.digest))
     columns = None if measures is None else measures_of(measures)
     return Judged(done=True, row=None if has_row else row, measures=columns)
+
+
+def _with(row: dict[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with what the batch knew of it; without it if that is not a row's."""
+    missing = {name for name in COLUMNS if row.get(name) is None}
+    both = {**row, **{name: value for name, value in known.items() if name in missing}}
+    try:
+        manifest.check(both)
+    except (ValueError, TypeError):
+        return row
+    return both
 
 
 def _row_of_record(job: BatchJob, record: Mapping[str, Any], measures: Any) -> dict[str, Any]:

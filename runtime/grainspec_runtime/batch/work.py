@@ -87,8 +87,8 @@ class Work(Protocol):
     def worker(self, model: Model) -> Worker:
         """Return a worker for a model, in its own process."""
 
-    def save(self, job: BatchJob, result: Any) -> Row | Failure:
-        """Write a job's result, measure it, and return its row."""
+    def save(self, job: BatchJob, result: Any, known: Row) -> Row | Failure:
+        """Write a job's result, measure it, and return its row, with the columns of ``known``."""
 
     def measured(self, job: BatchJob) -> Row | Failure:
         """Measure a run that was made before, and return the columns of its metrics."""

@@ -5,7 +5,9 @@ A run is whole if all files are there that every run has, and its manifest can b
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -13,7 +15,7 @@ from typing import Any, Protocol
 from grainspec.diagnostics import GrainError
 from grainspec.diagnostics.diagnostic import reason_of
 from grainspec.limits import MAX_RECORD_BYTES
-from grainspec.regular_file import json_value
+from grainspec.regular_file import json_value, read_json
 from grainspec.remote.address import joined, protocol_of
 from grainspec.remote.files import get_bytes
 from grainspec.remote.folders import listed
@@ -32,6 +34,7 @@ from grainspec_runtime.runs.read import (
 from grainspec_runtime.whole_folder import restored
 
 Record = dict[str, Any]
+KNOWN = "batch-row.json"
 
 
 class NotWhole(Exception):
@@ -54,6 +57,18 @@ class WrittenRuns(Protocol):
 
     def measures(self, name: str) -> list[Measured] | None:
         """Return the metrics of a run; None if it is not measured."""
+
+    def known(self, name: str, job: str) -> Record:
+        """Return what :func:`write_known` wrote of the row of a job, by its digest; or nothing."""
+
+
+def write_known(run: Path, job: str, columns: Mapping[str, Any]) -> None:
+    """Write what only the batch knows of a run's row, such as the reasons of earlier attempts.
+
+    A file that is cut short, since the process was killed, is read as none.
+    """
+    text = json.dumps({"job": job, "columns": dict(columns)}, indent=2, ensure_ascii=False)
+    (run / KNOWN).write_text(text + "\n", encoding="utf-8", errors="replace")
 
 
 @dataclass(frozen=True)
@@ -84,6 +99,14 @@ class LocalRuns:
             return read_measures(self.folder / name)
         except GrainError:
             return None
+
+    def known(self, name: str, job: str) -> Record:
+        """Return what :func:`write_known` wrote of a job's row, if it can be read."""
+        try:
+            place = self.folder / name / KNOWN
+            return _known(read_json(place, most=MAX_RECORD_BYTES, bounded=True), job)
+        except (OSError, ValueError):
+            return {}
 
 
 class RemoteRuns:
@@ -119,6 +142,13 @@ class RemoteRuns:
         except ValueError:
             return None
 
+    def known(self, name: str, job: str) -> Record:
+        """Return what :func:`write_known` wrote of a job's row, if it can be read."""
+        try:
+            return _known(_object(self._bytes(name, KNOWN)), job)
+        except (KeyError, ValueError):
+            return {}
+
     def _bytes(self, name: str, file: str) -> bytes:
         if self._sizes[name][file] > MAX_RECORD_BYTES:
             raise ValueError("the file is too large")
@@ -130,3 +160,10 @@ def _object(content: bytes) -> Record:
     if not isinstance(value, dict):
         raise ValueError("the file is not a JSON object")
     return value
+
+
+def _known(written: object, job: str) -> Record:
+    columns = written.get("columns") if isinstance(written, dict) else None
+    if not isinstance(written, dict) or written.get("job") != job or not isinstance(columns, dict):
+        return {}
+    return columns
