@@ -67,9 +67,8 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
             words[index, list(tokens)] = True
 
     groups = backbone.frame_groups(frames)
-    check_context(
-        len(groups), spec.effective_context, backbone.frames_per_latent, backbone.first_frames
-    )
+    if not (spec.method and spec.method.has_own_windows):
+        check_context(len(groups), spec.context, backbone.frames_per_latent, backbone.first_frames)
     check_places(spec, backbone, width, height, len(groups))
     modulation = spec.modulation
     rule, share = modulation.resize, modulation.threshold

@@ -78,6 +78,15 @@ def test_something_else_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "nothing answers at" in reason(address)
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_is_heeded_while_nothing_answers() -> None:
     with server(None) as address, pytest.raises(KeyboardInterrupt):
         Timer(0.3, os.kill, [os.getpid(), signal.SIGINT]).start()
