@@ -36,18 +36,23 @@ from grainspec_runtime.prepare import Prepared, prepare
 
 Kind = Literal["windows", "flow"]
 WAYS: dict[Kind, tuple[Parallel, ...]] = {"windows": ("auto",), "flow": ("auto", "guidance")}
-SPEC = """grain 1
+SCENE = """grain 1
 video "clip" {{ size {side}x{side} }}
 model "{model}"
 source "a red man and a blue man before trees"
 target "a green robot and a yellow bear before green hills"
 region left = box(12%, 33%, 50%, 84%)
 region right = box(62%, 33%, 100%, 84%)
-edit instance left -> "green robot"
+"""
+"""What edits of clips of :func:`edit_cost.save_clip` begin with."""
+SPEC = (
+    SCENE
+    + """edit instance left -> "green robot"
 edit instance right -> "yellow bear"
 context {{ frames 16  overlap 4  keys 1 }}
 sampler ddim {{ steps {steps} }}
 """
+)
 _SHORT = 2
 """Steps of the first edit, which is not timed."""
 

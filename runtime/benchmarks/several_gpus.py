@@ -46,17 +46,13 @@ from grainspec_runtime.prepare import Prepared, prepare
 from grainspec_runtime.runs.write import save_run
 
 CLIPS, WEIGHTS = 16, (0.25, 0.5, 0.75, 1.0)
-SPEC = """grain 1
-video "clip" {{ size {side}x{side} }}
-model "{model}"
-source "a red man and a blue man before trees"
-target "a green robot and a yellow bear before green hills"
-region left = box(12%, 33%, 50%, 84%)
-region right = box(62%, 33%, 100%, 84%)
-edit instance left -> "green robot" {{ weight {weight} }}
+SPEC = (
+    divided_edit.SCENE
+    + """edit instance left -> "green robot" {{ weight {weight} }}
 edit instance right -> "yellow bear" {{ weight {weight} }}
 sampler ddim {{ steps {steps} }}
 """
+)
 
 
 # 64 edits
