@@ -17,6 +17,7 @@ from wan import tiny_wan
 from grainspec import parse
 from grainspec.model.settings.method import Method as TechniqueSettings
 from grainspec.model.settings.profiles import PROFILES
+from grainspec_runtime.bench import kinds as kinds_module
 from grainspec_runtime.bench.cases import make_case
 from grainspec_runtime.bench.clip_cases import make_clip_case
 from grainspec_runtime.bench.clips import RenderedCase
@@ -60,7 +61,7 @@ def wan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- methods -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", [choose_module, maps_module, tables_module])
+@pytest.mark.parametrize("module", [kinds_module, maps_module, tables_module])
 def test_examples_in_docstrings(module: Any) -> None:
     assert doctest.testmod(module).failed == 0
 

@@ -6,7 +6,7 @@ Those on clips are in :mod:`grainspec_runtime.bench.clip_methods`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from grainspec import ALL, Builder, GrainError
 from grainspec.model.settings.method import KEY_FRAME_INTERVAL, MethodName
@@ -14,9 +14,9 @@ from grainspec.model.settings.method import Method as TechniqueSettings
 from grainspec.model.settings.sampler import Sampler
 from grainspec.model.spec import DEMO, Attention, Edit, EditSpec, Inject
 from grainspec_runtime.bench.case import SIZE, Case
+from grainspec_runtime.bench.kinds import Kind
 from grainspec_runtime.bench.reweighted import PLACES
 
-Kind = Literal["image", "flow-matching video"]
 GUIDANCE = 4.0
 _OWN_SAMPLING: dict[str, Any] = {"process": None, "amplify": Sampler().amplify}
 """Settings of the sampler that belong to a method, with their defaults; the others suit the demo

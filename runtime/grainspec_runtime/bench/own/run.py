@@ -14,10 +14,10 @@ from grainspec.diagnostics import GrainError
 from grainspec.model.spec import Edit, EditSpec
 from grainspec.regular_file import read_json
 from grainspec.whole_file import whole_file
-from grainspec_runtime.backbones.registry import describe
 from grainspec_runtime.bench.cost import device_name, measured_cost
 from grainspec_runtime.bench.edit import total_seconds
-from grainspec_runtime.bench.methods import Kind, Method, failure_of
+from grainspec_runtime.bench.kinds import kind_of
+from grainspec_runtime.bench.methods import Method, failure_of
 from grainspec_runtime.bench.own.layouts import ClipEdit
 from grainspec_runtime.bench.paper_measures import MeasuredClip, Values
 from grainspec_runtime.bench.run import clip_digest, file_name, save_clip
@@ -102,7 +102,9 @@ class OwnBench:
         if method.missing:
             return {}, "refused", method.missing
         try:
-            if method.kind and (reason := method.unsuited(self._kind(one))):
+            if method.kind and (
+                reason := method.unsuited(kind_of(self.model or one.spec.model, one.base))
+            ):
                 return {}, "refused", reason
             prepared = self.prepared(one, method)
             # a method without regions is measured inside and outside those of the spec all the same
@@ -153,11 +155,6 @@ class OwnBench:
         with whole_file(path) as partial:
             partial.write_text(json.dumps(saved, indent=1) + "\n")
         return saved, "made"
-
-    def _kind(self, one: ClipEdit) -> Kind:
-        """The kind of an edit's model; raises GrainError if it cannot be described."""
-        backbone = describe(self.model or one.spec.model, one.base)
-        return "flow-matching video" if backbone.noise == "flow" else "image"
 
     def _spec(self, one: ClipEdit, method: Method) -> EditSpec:
         spec = method.applied(one.spec)

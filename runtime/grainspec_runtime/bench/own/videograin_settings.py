@@ -17,12 +17,12 @@ from typing import Any
 from grainspec.model.settings.control import ControlKind, Keypoints
 from grainspec.model.spec import Flow, FreeU, Inject
 from grainspec_runtime.bench.own.config_section import Section, is_folder, is_inside
+from grainspec_runtime.bench.paper.methods import PUBLISHED_FREEU
 
 _INVERSION_STEPS = 50
 """The code inverts in so many steps, whatever `num_inference_steps` is."""
 _GUIDANCE = 7.0
 """That of the code for a configuration without `guidance_scale`."""
-_FREEU = FreeU(b1=1.2, b2=1.5, s1=1.0, s2=1.0)
 _LEVELS = {"1": 0, "2": 1, "4": 2, "8": 3}
 """The levels of `flow`, by the factors of `flatten_res`: what latents are divided by."""
 _CONTROLS: dict[str, tuple[ControlKind, dict[str, Any]]] = {
@@ -205,7 +205,7 @@ def _freeu(editing: Section, unfollowed: list[str]) -> FreeU | None:
         return None
     done = "VideoGrain's code has a factor for each pixel; `freeu` has one for all"
     unfollowed.append(f"`use_freeu: true` ({done})")
-    return _FREEU
+    return FreeU(**PUBLISHED_FREEU)
 
 
 def _unknown(config: Mapping[str, Any]) -> list[str]:

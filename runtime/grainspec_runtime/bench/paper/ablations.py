@@ -8,7 +8,7 @@ from typing import Any
 from grainspec.model.settings.profiles import PROFILES
 from grainspec_runtime.bench.clip_methods import PULL
 from grainspec_runtime.bench.methods import OFF, Method
-from grainspec_runtime.bench.paper.methods import IMAGE, UNPOSED, clip, unposed
+from grainspec_runtime.bench.paper.methods import IMAGE, PUBLISHED_FREEU, UNPOSED, clip, unposed
 
 TEMPORAL: tuple[Method, ...] = tuple(
     made(f"scope {title}{suffix}", f"ours, where every frame attends to {what}", {"frames": scope})
@@ -76,7 +76,7 @@ def _settings() -> tuple[Method, ...]:
             published,
             name="VideoGrain, freeu",
             about="with FreeU by the factors of VideoGrain's code",
-            freeu={"b1": 1.2, "b2": 1.5, "s1": 1.0, "s2": 1.0},
+            freeu=PUBLISHED_FREEU,
         ),
         replace(
             published,

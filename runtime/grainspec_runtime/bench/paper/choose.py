@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from grainspec.diagnostics import GrainError
-from grainspec.model.demo_models import demo_model
 from grainspec_runtime.bench.case import Case
 from grainspec_runtime.bench.clips import RenderedCase
-from grainspec_runtime.bench.methods import Kind, Method, refusal_of
+from grainspec_runtime.bench.kinds import Kind
+from grainspec_runtime.bench.methods import Method, refusal_of
 from grainspec_runtime.bench.paper.ablations import SETTINGS, TEMPORAL, modulation
 from grainspec_runtime.bench.paper.methods import (
     IMAGE,
@@ -120,12 +120,3 @@ def _refused(method: Method, case: Case, model: str, place: Path) -> str:
     except GrainError as error:
         return refusal_of(error)
     return ""
-
-
-def is_flow_matching(model: str, noise: str) -> bool:
-    """Whether a model is a flow-matching one: the demo's video model, or by its ``noise``.
-
-    >>> is_flow_matching("demo-video", ""), is_flow_matching("demo-image", "")
-    (True, False)
-    """
-    return demo_model(model) == "demo-video" or noise == "flow"

@@ -52,6 +52,8 @@ _WITH_MASKS = {"video_p2p": "; all words of edits × 4"}
 _FRAMES: dict[str, FrameScope] = {"fatezero": "first_last", "video_p2p": "sparse_causal"}
 """The scopes nearest to the published ones, of itself and the middle frame, and of the first one.
 The other methods have frames of their own."""
+PUBLISHED_FREEU: dict[str, Any] = {"b1": 1.2, "b2": 1.5, "s1": 1.0, "s2": 1.0}
+"""The factors of VideoGrain's code, where it uses FreeU."""
 _VIDEO_ONLY = ("dmt", "dfvedit")
 _SAMPLERS = {"dfvedit": {name: FLOW_EDIT[name] for name in ("guidance", "source_guidance")}}
 """The guidance that suits the demo's video model, as for FlowEdit."""

@@ -19,12 +19,12 @@ import torch
 
 from grainspec.regular_file import read_json
 from grainspec.whole_file import whole_file
-from grainspec_runtime.backbones.registry import describe
 from grainspec_runtime.bench.bootstrap import mean_of
 from grainspec_runtime.bench.case import CaseSet
 from grainspec_runtime.bench.clips import RenderedCase
 from grainspec_runtime.bench.edit import Bench
-from grainspec_runtime.bench.paper.choose import Chosen, choose, is_flow_matching
+from grainspec_runtime.bench.kinds import kind_of
+from grainspec_runtime.bench.paper.choose import Chosen, choose
 from grainspec_runtime.bench.paper.maps import localised
 from grainspec_runtime.bench.run import Job, run_bench
 from grainspec_runtime.bench.summary import Result
@@ -79,9 +79,8 @@ class Measured:
 
 def make_part(model: str, base: Job, cases: CaseSet, count: int, mapped: int) -> Part:
     """Choose a model's methods; raises GrainError if it cannot be described or run ours."""
-    noise = describe(model, Path()).noise
     job = replace(base, model=model, cases=cases, folder=base.folder / Path(model).name, apart=1)
-    flow = is_flow_matching(model, noise)
+    flow = kind_of(model) == "flow-matching video"
     chosen = choose(model, job.case(0), flow_matching=flow)
     return Part(replace(job, methods=chosen.methods), count, chosen, min(mapped, count))
 
