@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import shutil
 import sys
 import types
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from grainspec.clip.facts import probe
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.spec import DEMO, Control
 from grainspec_runtime import Editor
+from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
 from grainspec_runtime.bench.cases import make_case
 from grainspec_runtime.bench.clips import RenderedCase
 from grainspec_runtime.bench.edit import Bench
@@ -39,6 +42,7 @@ from grainspec_runtime.conditioning.pictures import control_pictures
 from grainspec_runtime.demo import world
 from grainspec_runtime.demo.pose import pose_picture
 from grainspec_runtime.demo.render import render
+from grainspec_runtime.editing.edit import edit
 from grainspec_runtime.measures.fidelity import psnr
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.modulation.folded import FoldedAttention
@@ -273,6 +277,31 @@ def test_edits_that_run_together_have_the_same_controls() -> None:
     prepared = [prepare(spec_with(control), EXAMPLES) for control in ("control pose", "")]
     with pytest.raises(ValueError, match="same controls"):
         Editor(device="cpu").run_all(prepared)
+
+
+def test_a_session_that_ended_keeps_no_control_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    nets: list[weakref.ref[ControlNetModel]] = []
+    load = StableDiffusion.load_controls
+
+    def remembered(*arguments: Any) -> Any:
+        controls = load(*arguments)
+        nets.append(weakref.ref(controls.parts[0].net))
+        return controls
+
+    monkeypatch.setattr(StableDiffusion, "load_controls", remembered)
+    prepared = prepare(spec_with("control pose"), EXAMPLES)
+    gc.collect()
+    gc.disable()  # it would free them later, on a GPU too late
+    try:
+        with Editor(device="cpu").session([prepared]) as session:
+            edit(session, prepared)
+            assert nets[0]() is not None
+        assert nets[0]() is None
+        ended = weakref.ref(session)
+        del session
+        assert ended() is None
+    finally:
+        gc.enable()
 
 
 # --- what can go wrong, all of it before a model is loaded ---

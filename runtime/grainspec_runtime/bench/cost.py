@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ class Cost:
 def measured_cost(device: torch.device) -> Iterator[Cost]:
     """Measure the block; the values are there after it."""
     cost = Cost()
+    gc.collect()  # what earlier edits left is not this one's
     on_gpu = device.type == "cuda"
     if on_gpu:
         torch.cuda.synchronize(device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -51,8 +52,8 @@ class ClipSession:
 
     Inside the block, :func:`grainspec_runtime.editing.edit.edit` makes any number of edits of the
     clip of ``first``. Entering the block loads the model, reads and encodes the clip, and computes
-    the control images. The state of unfinished runs is deleted when the block ends without an
-    error; after an error it stays in the cache, so that the same run can resume.
+    the control images. When it ends, the control networks are freed, and the state of unfinished
+    runs is deleted; after an error that stays in the cache, so that the same run can resume.
 
     frames: uint8 ``[F, H, W, 3]``. latents: ``[F, c, h, w]``. pictures: the control images, each
     like ``frames``. times, sound: when the frames are shown, and what is heard with them. ranks:
@@ -80,7 +81,8 @@ class ClipSession:
     ) -> None:
         self.options = options
         self.loading = loading
-        self.stages = Stages(progress, self._out_of_memory)
+        self._explainer = _Explainer(first, loading)
+        self.stages = Stages(progress, self._explainer.explain)
         self.recorded_options = loading.recorded()
         self.ranks = ALONE
         if loading.parallel:
@@ -89,7 +91,6 @@ class ClipSession:
         self._load = load
         self._warned = warned
         self._first = first
-        self._loaded: Checkpoint | None = None
         self._open = False
         self._keeps_states = False
         self._held = ExitStack()
@@ -100,12 +101,12 @@ class ClipSession:
         self._findings: list[Diagnostic] = []
 
     def __enter__(self) -> Self:
-        if self._loaded is not None:
+        if self._explainer.checkpoint is not None:
             raise RuntimeError("a session is entered once: open a new one for another `with`")
         if self.options.use_cache:
             cache_limit()  # an invalid limit is reported now
         with self.stages.stage("load model"):
-            self.checkpoint = self._loaded = self._load()
+            self.checkpoint = self._explainer.checkpoint = self._load()
         for finding in self.checkpoint.findings:
             self.warn(finding)
         self._read_clip()
@@ -118,6 +119,8 @@ class ClipSession:
         if kind is None and not self._keeps_states and self.ranks.is_first:
             for state in self._unfinished:
                 state.drop()
+        self._processes.clear()
+        self.__dict__.pop("_denoiser", None)  # control networks: the next session loads its own
         self._held.close()
 
     def require_open(self) -> None:
@@ -268,16 +271,26 @@ class ClipSession:
                 )
         self._denoiser = Denoiser(self.checkpoint, controls, ranks=self.ranks)
 
-    def _out_of_memory(self, stage: str, error: BaseException) -> BaseException:
-        first = self._first
+
+@dataclass
+class _Explainer:
+    """Explains errors of a session's stages; knows no session, so that none is part of a cycle."""
+
+    first: Prepared
+    loading: LoadOptions
+    checkpoint: Checkpoint | None = None
+    """None until it is loaded."""
+
+    def explain(self, stage: str, error: BaseException) -> BaseException:
+        """Return the error to raise if a stage runs out of memory."""
         return out_of_memory(
             stage,
-            first.plan,
-            self._loaded,
+            self.first.plan,
+            self.checkpoint,
             error,
             loading=self.loading,
-            inject=first.spec.inject,
-            context=first.spec.effective_context,
+            inject=self.first.spec.inject,
+            context=self.first.spec.effective_context,
         )
 
 
