@@ -19,6 +19,7 @@ import argparse
 import os
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -165,14 +166,19 @@ def time_gpus(
     return found
 
 
-def time_edit(kind: Kind, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Save the clip and the model, measure one GPU and every way to divide, and compare."""
+def time_edit(kind: Kind, folder: Path, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Save the clip and the model; measure one GPU, then every way to divide, and compare.
+
+    Yields what is known after each.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     save_files(kind, folder, arguments)
-    ways = {how: time_gpus(kind, folder, arguments.gpus, how, arguments) for how in WAYS[kind]}
     one = time_gpus(kind, folder, 1, "auto", arguments)
+    known = {"one": one}
+    yield known
     whole = np.load(_edited(folder, 1, "auto")).astype(int)
-    for how, several in ways.items():
+    for how in WAYS[kind]:
+        several = time_gpus(kind, folder, arguments.gpus, how, arguments)
         apart = np.abs(np.load(_edited(folder, arguments.gpus, how)).astype(int) - whole)
         several["times as fast"] = round(one["seconds"] / several["seconds"], 3)
         several["stages, times as fast"] = {
@@ -182,4 +188,5 @@ def time_edit(kind: Kind, folder: Path, arguments: argparse.Namespace) -> dict[s
         }
         several["largest, mean difference of a pixel"] = [int(apart.max()), float(apart.mean())]
         print(kind, how, {name: several[name] for name in list(several)[-3:]}, flush=True)
-    return {"one": one, **ways}
+        known[how] = several
+        yield known

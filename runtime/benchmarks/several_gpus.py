@@ -17,7 +17,7 @@ see `divided_clip.py`.
 *windows*, *flow*: a whole edit of one clip on one GPU, and divided between all of them, by a UNet
 in windows, and by a video transformer; see `divided_edit.py`.
 
-Results are written after each part, and after the first half of *edits*: one GPU needs minutes.
+Results are written after each measurement: one GPU needs minutes.
 """
 
 from __future__ import annotations
@@ -186,8 +186,8 @@ def main() -> None:
             save()
         for kind in divided_edit.WAYS:
             if arguments.only in (None, kind):
-                results[kind] = divided_edit.time_edit(kind, root / kind, arguments)
-                save()
+                for results[kind] in divided_edit.time_edit(kind, root / kind, arguments):
+                    save()
 
 
 if __name__ == "__main__":
