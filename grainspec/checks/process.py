@@ -42,6 +42,7 @@ def _invert_and_sample(spec: EditSpec) -> Iterator[Diagnostic]:
             message = f"`{setting}` has no effect with `process invert_and_sample`"
             cure = f"Remove `{setting}`: it is for `process flow_edit`."
             yield Diagnostic("G111", message, cure, sampler.span_of(setting))
+    yield from _smoothed(sampler)
     if sampler.seed and not sampler.eta:
         message = f"`seed {sampler.seed}` has no effect: nothing is random with `eta 0`"
         cure = "Remove it."
@@ -50,11 +51,26 @@ def _invert_and_sample(spec: EditSpec) -> Iterator[Diagnostic]:
         yield Diagnostic("G111", message, cure, sampler.span_of("seed"))
 
 
+def _smoothed(sampler: Sampler) -> Iterator[Diagnostic]:
+    """Check that a step is smoothed."""
+    if sampler.smooth_from == 1 or _is_left(sampler.smooth_from, sampler.steps):
+        return
+    message = f"`smooth_from {percent_text(sampler.smooth_from)}` has no effect: it leaves no step "
+    message += f"of {sampler.steps}"
+    lower = next(share for share in (0.8, 0.5, 0.0) if _is_left(share, sampler.steps))
+    cure = f"Write a lower percentage, such as `smooth_from {percent_text(lower)}`."
+    yield Diagnostic("G111", message, cure, sampler.span_of("smooth_from"))
+
+
 def _flow_edit(spec: EditSpec) -> Iterator[Diagnostic]:
     sampler, blend = spec.sampler, spec.blend
     if sampler.eta and sampler.method == "ddim":
         message = "`eta` has no effect with `process flow_edit`, which draws noise in every step"
         yield Diagnostic("G111", message, "Remove `eta`.", sampler.span_of("eta"))
+    if sampler.smooth_from < 1:
+        message = "`smooth_from` has no effect with `process flow_edit`"
+        cure = "Remove it: it is for `process invert_and_sample`."
+        yield Diagnostic("G111", message, cure, sampler.span_of("smooth_from"))
     if sampler.method != "ddim" and not sampler.eta:
         message = f"`{sampler.method}` has no effect with `process flow_edit` but on the rounding "
         message += "of noise levels: its steps are Euler's"
@@ -80,15 +96,17 @@ def _flow_edit(spec: EditSpec) -> Iterator[Diagnostic]:
 
 def _steps(sampler: Sampler) -> Iterator[Diagnostic]:
     """Check that a step is left."""
-    skipped = first_steps(sampler.skip, sampler.steps)
-    if skipped < sampler.steps:
+    if _is_left(sampler.skip, sampler.steps):
         return
     message = f"`skip {percent_text(sampler.skip)}` leaves no step of {sampler.steps}"
-    lower = next(
-        share for share in (0.33, 0.0) if first_steps(share, sampler.steps) < sampler.steps
-    )
+    lower = next(share for share in (0.33, 0.0) if _is_left(share, sampler.steps))
     cure = f"Write a lower percentage, such as `skip {percent_text(lower)}`."
     yield Diagnostic("G203", message, cure, sampler.spans.get("skip") or sampler.span_of("steps"))
+
+
+def _is_left(share: float, steps: int) -> bool:
+    """Whether a share of the first steps is not all of them."""
+    return first_steps(share, steps) < steps
 
 
 _OF_DEMO_VIDEO = "sampler { steps 20  guidance 2  source_guidance 1  skip 10% }"

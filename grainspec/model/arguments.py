@@ -201,6 +201,10 @@ class SamplerSettings(TypedDict, total=False):
     or `flow_edit` (FlowEdit, 2412.08629: move the clip along the difference between the
     predictions for the target and the source prompt, without inversion; for flow-matching
     models)."""
+    smooth_from: float
+    """For `invert_and_sample`: share of the steps after which the clip is smoothed, in two
+    steps: every second frame becomes the middle of its neighbours along optical flow, as in
+    ControlVideo (2305.13077). Flickers less, may undo parts of an edit; 100% disables it."""
     skip: float
     """For `flow_edit`: share of the steps, from the noisiest, that are skipped, rounded like
     `until` of `attention`; a higher share keeps more of the source."""

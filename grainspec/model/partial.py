@@ -211,6 +211,14 @@ class SamplerChange(Node):
             "the predictions for the target and the source prompt, without inversion; for "
             "flow-matching models).",
     )
+    smooth_from: Percent | None = Field(
+        default=None,
+        description=
+            "For `invert_and_sample`: share of the steps after which the clip is smoothed, in two "
+            "steps: every second frame becomes the middle of its neighbours along optical flow, as "
+            "in ControlVideo (2305.13077). Flickers less, may undo parts of an edit; 100% disables "
+            "it.",
+    )
     skip: Percent | None = Field(
         default=None,
         description=

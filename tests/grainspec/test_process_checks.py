@@ -56,6 +56,23 @@ def found(line: str, head: str = HEAD) -> list[tuple[str, str, str]]:
             "Remove it, or write `eta 0.2`, which draws new noise in every step.",
             "3",
         ),
+        *(
+            (
+                f"sampler {{ process invert_and_sample steps {steps} smooth_from 99% }}",
+                "G111",
+                f"`smooth_from 99%` has no effect: it leaves no step of {steps}",
+                f"Write a lower percentage, such as `smooth_from {lower}`.",
+                "99%",
+            )
+            for steps, lower in ((20, "80%"), (2, "50%"), (1, "0%"))
+        ),
+        (
+            "sampler { process flow_edit smooth_from 80% }",
+            "G111",
+            "`smooth_from` has no effect with `process flow_edit`",
+            "Remove it: it is for `process invert_and_sample`.",
+            "80%",
+        ),
         (
             "sampler { process flow_edit eta 0.2 }",
             "G111",
@@ -184,6 +201,8 @@ def test_what_a_process_contradicts_or_ignores(
         'sampler { process flow_edit guidance 1 source_guidance 0 } negative "ugly"',
         'sampler { process invert_and_sample guidance 1 low_noise_guidance 3 } negative "ugly"',
         "sampler { process invert_and_sample } inject blend { from 25% }",
+        "sampler { process invert_and_sample smooth_from 80% steps 3 }",
+        "sampler { process invert_and_sample smooth_from 0% }",
         # The model decides, and is not known:
         "sampler { skip 20% seed 3 }",
         "sampler { skip 100% guidance 1 } inject",

@@ -35,7 +35,9 @@ from grainspec_runtime.bench.paper.methods import (
     OTHER_THRESHOLD,
     OWN_GUIDANCE,
     PUBLISHED,
+    SMOOTHED,
     UNBLENDED,
+    UNSMOOTHED,
     VIDEO,
     WITH_MASKS,
     WITHOUT_POSES,
@@ -92,6 +94,16 @@ def test_every_method_of_the_paper_is_there_as_published_and_with_our_masks() ->
     ]
 
 
+def test_what_smoothing_does_is_told_apart_in_both_directions() -> None:
+    assert [(it.name, it.sampler) for it in SMOOTHED] == [("ours, smoothed", {"smooth_from": 0.8})]
+    assert [it.name for it in UNSMOOTHED] == ["ControlVideo + our masks, unsmoothed"]
+    ours, smoothed = IMAGE[0].spec(CASE, 20), SMOOTHED[0].spec(CASE, 20)
+    sampler = smoothed.sampler.model_copy(update={"smooth_from": 1.0})
+    assert smoothed.model_copy(update={"sampler": sampler}) == ours
+    [controlled] = (it for it in PUBLISHED if it.name == "ControlVideo + our masks")
+    assert UNSMOOTHED[0].technique == {**(controlled.technique or {}), "smooth_from": 1.0}
+
+
 def test_short_clips_have_two_key_frames() -> None:
     [method] = (it for it in PUBLISHED if it.name == "TokenFlow")
     for case, interval in ((CASE, None), (make_case(0, "held-out"), 4)):
@@ -112,7 +124,8 @@ def test_only_rows_that_say_so_are_without_the_paper_s_controlnet() -> None:
 
 
 def test_what_a_model_runs_and_what_it_does_not_with_reasons(wan: Path) -> None:
-    everything = {m.name for m in (*IMAGE, *WITHOUT_POSES, *VIDEO, *PUBLISHED, *SETTINGS)}
+    rows = (*IMAGE, *SMOOTHED, *WITHOUT_POSES, *VIDEO, *PUBLISHED, *UNSMOOTHED, *SETTINGS)
+    everything = {m.name for m in rows}
     scopes = {"scope each", "scope first-last", "scope sparse", "scope full"}
     for model, flow in (("demo-image", False), (str(wan), True)):
         chosen = choose(model, CASE, flow_matching=flow)
@@ -600,7 +613,8 @@ def test_the_command_measures_and_resumes(
     assert said.code == 0, said.err
     assert said.err.startswith("finding out which methods each model runs")
     assert "estimate: about " in said.err
-    skipped = len(("VideoGrain", *WITHOUT_POSES, "TokenFlow", *UNBLENDED, *OTHER_THRESHOLD))
+    skipped = len(("VideoGrain", *SMOOTHED, *WITHOUT_POSES, "TokenFlow"))
+    skipped += len((*UNSMOOTHED, *UNBLENDED, *OTHER_THRESHOLD))
     skipped += 8 + len(SETTINGS)  # 8 scopes
     assert f"wan: 1 case × 2 methods, 1 with maps; {skipped} methods not run" in said.err
     for line in ("Table 1: quality", "Table 2: cost of an edit", "Modulation", "Localise and edit"):

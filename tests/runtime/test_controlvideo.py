@@ -33,9 +33,9 @@ from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.passes import denoiser_passes
 from grainspec_runtime.prepare import prepare
-from grainspec_runtime.processes.methods import controlvideo
+from grainspec_runtime.processes import smoother
 from grainspec_runtime.processes.methods.controlvideo import shared_noise
-from grainspec_runtime.processes.methods.smoother import Smoother, interleaved, mean_frame
+from grainspec_runtime.processes.smoother import Smoother, interleaved, mean_frame
 
 FRAMES = 6
 
@@ -218,7 +218,7 @@ def test_smoothing_keeps_the_noise_and_replaces_the_clip(
             return clean / 2
 
     run, plain = sampled(setup)
-    monkeypatch.setattr(controlvideo, "Smoother", Halved)
+    monkeypatch.setattr(smoother, "Smoother", Halved)
     smoothed, _ = sampled(setup, smooth_from=0.5)
     assert [first for _, first in seen] == [1, 0]
     schedule = run.checkpoint.schedule

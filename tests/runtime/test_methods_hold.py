@@ -146,7 +146,11 @@ ROWS: dict[EditingName, Row] = {
     "invert_and_sample": Row(
         base=of_inversion(),
         off={},
-        parts={"inject": {"inject": Inject()}, "freeu": {"freeu": FreeU()}},
+        parts={
+            "inject": {"inject": Inject()},
+            "freeu": {"freeu": FreeU()},
+            "smoother": {"smooth_from": 0.4},
+        },
         loss=0.1,
     ),
     **dict.fromkeys(

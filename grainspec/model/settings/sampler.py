@@ -55,6 +55,13 @@ class Sampler(Node):
         "between the predictions for the target and the source prompt, without inversion; for "
         "flow-matching models).",
     )
+    smooth_from: Percent = Field(
+        default=1.0,
+        description="For `invert_and_sample`: share of the steps after which the clip is smoothed, "
+        "in two steps: every second frame becomes the middle of its neighbours along optical flow, "
+        "as in ControlVideo (2305.13077). Flickers less, may undo parts of an edit; 100% disables "
+        "it.",
+    )
     skip: Percent = Field(
         default=0.33,
         description="For `flow_edit`: share of the steps, from the noisiest, that are skipped, "

@@ -24,7 +24,8 @@ from grainspec_runtime.passes import sampling_passes
 from grainspec_runtime.processes.inject import injecting
 from grainspec_runtime.processes.inversions import unmodulated
 from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
-from grainspec_runtime.processes.sample import sample
+from grainspec_runtime.processes.sample import AfterStep, sample, unchanged
+from grainspec_runtime.processes.smoother import Smoothing, along_flow
 from grainspec_runtime.processes.with_inversion import OF_INVERSION, WithInversion
 
 
@@ -56,6 +57,10 @@ class InvertAndSample(WithInversion):
                 unconditional = self.checkpoint.encode_unconditional(job.negative, job.plan)
                 prompts.insert(0, unconditional)
             trajectory, cached = self.inversions.of(job, progress, warn)
+        solver = self.solver(job)
+        after_step: AfterStep = unchanged
+        if (share := job.sampler.smooth_from) < 1:
+            after_step = Smoothing(self.checkpoint, solver, share, along_flow())
         with (
             stage("sample", job.variant) as progress,
             injecting(
@@ -71,13 +76,14 @@ class InvertAndSample(WithInversion):
                 trajectory,
                 attention(),
                 prompts,
-                scheduler=self.solver(job),
+                scheduler=solver,
                 guidance=functools.partial(self.checkpoint.guidance_at, job.sampler),
                 edited_F1hw=job.edited_F1hw,
                 blend_from=job.blend_from,
                 eta=job.sampler.eta,
                 seed=job.sampler.seed,
                 freeu=job.freeu,
+                after_step=after_step,
                 progress=progress,
                 begin=begin,
                 keep=keep,

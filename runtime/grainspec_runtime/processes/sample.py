@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,6 +20,27 @@ from grainspec_runtime.processes.guided import with_guidance
 from grainspec_runtime.processes.not_finite import not_finite
 from grainspec_runtime.processes.process import Progress
 from grainspec_runtime.processes.state import restored, state_of
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A step of the solver: its number from 0, its timestep, and latents ``[F, c, h, w]``."""
+
+    step: int
+    t: Tensor
+    before_Fchw: Tensor
+    output_Fchw: Tensor
+    """The denoiser's output for ``before_Fchw``, with guidance."""
+    after_Fchw: Tensor
+
+
+AfterStep = Callable[[Taken], Tensor]
+"""Takes a step, and returns the latents to go on with, ``[F, c, h, w]``."""
+
+
+def unchanged(taken: Taken) -> Tensor:
+    """Go on with the solver's latents."""
+    return taken.after_Fchw
 
 
 @torch.no_grad()
@@ -36,7 +58,7 @@ def sample(
     seed: int = 0,
     freeu: FreeU | None = None,
     start_Fchw: Tensor | None = None,
-    after_step: Callable[[int, Tensor, Tensor], Tensor] = lambda step, x_Fchw, t: x_Fchw,
+    after_step: AfterStep = unchanged,
     progress: Progress = lambda done, total: None,
     begin: tuple[int, Mapping[str, Tensor]] | None = None,
     keep: Callable[[int, Mapping[str, Tensor]], None] = lambda done, state: None,
@@ -53,9 +75,8 @@ def sample(
     those of injected features included.
 
     Sampling begins with ``start_Fchw``, or with the trajectory's end. ``after_step`` is called
-    after every step of the solver, before blending, with the step from 0, the latents and the
-    step's timestep, and returns the latents to go on with. A resumed run calls it for the remaining
-    steps only, so it has no state of its own. Raises GrainError (G505), with step and layer, if a
+    after every step of the solver, before blending. A resumed run calls it for the remaining steps
+    only, so it has no state of its own. Raises GrainError (G505), with step and layer, if a
     step produces NaN or infinity.
 
     ``keep`` is called with the number of finished steps and the state after them (see
@@ -97,7 +118,8 @@ def sample(
             if eta:
                 noise = torch.randn(x.shape, generator=generator)
                 extra = {"eta": eta, "variance_noise": noise.to(x)}
-            x = after_step(step, scheduler.step(output, t, x, **extra).prev_sample, t)
+            after = scheduler.step(output, t, x, **extra).prev_sample
+            x = after_step(Taken(step, t, x, output, after))
             if not bool(x.isfinite().all()):
                 where = f"sampling step {step + 1} of {steps}"
                 again = functools.partial(denoiser.alone, *predict.args, **predict.keywords)

@@ -19,7 +19,9 @@ from grainspec_runtime.bench.paper.methods import (
     OTHER_THRESHOLD,
     OWN_GUIDANCE,
     PUBLISHED,
+    SMOOTHED,
     UNBLENDED,
+    UNSMOOTHED,
     VIDEO,
     WITHOUT_POSES,
 )
@@ -76,11 +78,18 @@ def choose(model: str, case: Case, *, flow_matching: bool) -> Chosen:
 
     Raises GrainError if not even ours can be prepared.
     """
-    own = VIDEO if flow_matching else (*IMAGE, *WITHOUT_POSES)
-    others = (*IMAGE[1:], *WITHOUT_POSES) if flow_matching else VIDEO[1:]
+    image = (*IMAGE, *SMOOTHED, *WITHOUT_POSES)
+    own, others = (VIDEO, image[1:]) if flow_matching else (image, VIDEO[1:])
     ours = own[0]
     wanted: dict[Table, Sequence[Method]] = {
-        "comparison": (*own, *PUBLISHED, *UNBLENDED, *OWN_GUIDANCE, *OTHER_THRESHOLD),
+        "comparison": (
+            *own,
+            *PUBLISHED,
+            *UNSMOOTHED,
+            *UNBLENDED,
+            *OWN_GUIDANCE,
+            *OTHER_THRESHOLD,
+        ),
         "temporal": () if flow_matching else TEMPORAL,
         "modulation": tuple(
             method

@@ -104,6 +104,16 @@ IMAGE: tuple[Method, ...] = (
         kind="image",
     ),
 )
+SMOOTHED: tuple[Method, ...] = (
+    replace(
+        IMAGE[0],
+        name="ours, smoothed",
+        about="the same with ControlVideo's smoothing: `smooth_from 80%`",
+        sampler={"smooth_from": 0.8},
+        kind="image",
+    ),
+)
+"""Ours with what makes ControlVideo's clips steady."""
 WITHOUT_POSES: tuple[Method, ...] = tuple(
     replace(
         method,
@@ -163,6 +173,18 @@ UNBLENDED: tuple[Method, ...] = tuple(
     if method.technique is not None and method.technique["name"] == "ground_a_video"
 )
 """Without our masks; what the paper keeps is the clip outside of all boxes."""
+UNSMOOTHED: tuple[Method, ...] = tuple(
+    replace(
+        method,
+        name=f"{method.name}, unsmoothed",
+        about="the same with `smooth_from 100%`: what smoothing changes",
+        technique={**method.technique, "smooth_from": 1.0},
+    )
+    for method in PUBLISHED
+    if method.technique is not None
+    and method.technique["name"] == "controlvideo"
+    and method.technique["regions"] == "both"
+)
 OTHER_THRESHOLD: tuple[Method, ...] = tuple(
     replace(
         method,

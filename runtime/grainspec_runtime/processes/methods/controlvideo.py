@@ -2,7 +2,7 @@
 
 There is no inversion: what remains of the source is what the controls show of it. All frames begin
 with the same noise, and each attends to all of them (fully cross-frame attention). At two steps the
-predicted clip is smoothed (:mod:`grainspec_runtime.processes.methods.smoother`).
+predicted clip is smoothed (:mod:`grainspec_runtime.processes.smoother`).
 
 A clip of more frames than those of `context` is sampled hierarchically: at every step, key frames
 at the distance ``interval`` attend to each other; then the frames between two key frames attend to
@@ -27,34 +27,28 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from grainspec.model.numbers import first_steps
 from grainspec.model.settings.method import EditingName, method_of
 from grainspec.plan.method_windows import hierarchy
 from grainspec.plan.windows import FrameWindow
-from grainspec_runtime.flow.estimate import pair_estimator
-from grainspec_runtime.flow.middle import middle_frame
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.modulation.windowed import clip_attention
-from grainspec_runtime.processes.denoiser import Denoiser
-from grainspec_runtime.processes.guided import with_guidance
 from grainspec_runtime.processes.methods.part_attention import part_attention
-from grainspec_runtime.processes.methods.smoother import (
-    SMOOTHER_DEPARTURES,
-    Middle,
-    Smoother,
-    mean_frame,
-)
 from grainspec_runtime.processes.methods.target_prompt import target_prompt
 from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.sample import sample
+from grainspec_runtime.processes.smoother import (
+    SMOOTHER_DEPARTURES,
+    Smoothing,
+    along_flow,
+    mean_frame,
+)
 from grainspec_runtime.processes.without_inversion import WithoutInversion
-from grainspec_runtime.schedules.schedule import Rates
 
 
 class ControlVideo(WithoutInversion):
@@ -111,11 +105,11 @@ class ControlVideo(WithoutInversion):
         scheduler = checkpoint.schedule.solver(job.sampler, checkpoint.device)
         clip = self.latents.float()
         start = shared_noise(clip, job.sampler.seed)
-        denoiser = _Remembering(checkpoint, self.denoiser.controls, ranks=self.denoiser.ranks)
-        smoothing = _Smoothing(denoiser, job, scheduler)
+        method = method_of(job)
+        middle = along_flow() if method.middle == "flow" else mean_frame
         with stage(name, job.variant) as progress:
             return sample(
-                denoiser,
+                self.denoiser,
                 start[None] if job.edited_F1hw is None else self._noised(clip, start, scheduler),
                 self._attention(job),
                 prompts,
@@ -129,7 +123,7 @@ class ControlVideo(WithoutInversion):
                 begin=begin,
                 keep=keep,
                 start_Fchw=start,
-                after_step=smoothing.after_step,
+                after_step=Smoothing(checkpoint, scheduler, method.smooth_from, middle),
             )
 
     def _attention(self, job: Job) -> Attention:
@@ -163,44 +157,3 @@ def shared_noise(latents_Fchw: Tensor, seed: int) -> Tensor:
     one = latents_Fchw[:1]
     noise = torch.randn(one.shape, generator=torch.Generator().manual_seed(seed))
     return noise.to(one).repeat(len(latents_Fchw), 1, 1, 1)
-
-
-@dataclass(frozen=True)
-class _Remembering(Denoiser):
-    """A denoiser that remembers its last input and output, each ``[P * F, c, h, w]``."""
-
-    last: list[Tensor] = field(default_factory=list)
-
-    def __call__(self, x_PFchw: Tensor, *arguments: Any, **settings: Any) -> Tensor:
-        """Return the denoiser's output."""
-        output = super().__call__(x_PFchw, *arguments, **settings)
-        self.last[:] = x_PFchw, output
-        return output
-
-
-class _Smoothing:
-    """Smooths the predicted clip at two steps, from the share ``smooth_from`` of them on."""
-
-    def __init__(self, denoiser: _Remembering, job: Job, scheduler: Any) -> None:
-        self._denoiser, self._sampler, self._scheduler = denoiser, job.sampler, scheduler
-        self._first = first_steps(method_of(job).smooth_from, len(scheduler.timesteps))
-        middle: Middle = mean_frame
-        if method_of(job).middle == "flow":
-            middle = functools.partial(middle_frame, pair=pair_estimator("dis"))
-        self._smoother = Smoother(denoiser.checkpoint, middle)
-
-    def after_step(self, step: int, x_Fchw: Tensor, t: Tensor) -> Tensor:
-        """Return the latents after the step with a smoother clip in them."""
-        if step not in (self._first, self._first + 1):
-            return x_Fchw
-        checkpoint = self._denoiser.checkpoint
-        schedule, rates = checkpoint.schedule, checkpoint.schedule.rates(self._scheduler, x_Fchw)
-        passes, output = self._denoiser.last
-        before = passes.chunk(2)[1]
-        guided = with_guidance(output, checkpoint.guidance_at(self._sampler, float(t)))
-        here, there = rates[step], rates[step + 1]
-        direction = schedule.direction(guided, before, here)
-        none = Rates(torch.ones_like(here.signal), torch.zeros_like(here.noise))
-        clean = schedule.moved(before, direction, here, none)
-        smooth = self._smoother(clean, 1 if step == self._first else 0)
-        return x_Fchw + there.signal * (smooth - clean)

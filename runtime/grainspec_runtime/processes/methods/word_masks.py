@@ -21,6 +21,7 @@ from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.modulation.attention_maps import MapAttention, WordAttention
 from grainspec_runtime.modulation.layers import Attention, AttentionLayer
 from grainspec_runtime.modulation.windowed import WindowedAttention
+from grainspec_runtime.processes.sample import Taken
 from grainspec_runtime.ranks import ALONE, Ranks
 
 Grid = tuple[int, int]
@@ -133,8 +134,9 @@ class LocalBlend:
         self._region_F1hw = region_F1hw
         self._sums: Tensor | None = None  # of the maps of source and edit, [2, F, H, W]
 
-    def __call__(self, step: int, x_Fchw: Tensor, t: Tensor) -> Tensor:
+    def __call__(self, taken: Taken) -> Tensor:
         """Return the blended latents after a step."""
+        step, x_Fchw = taken.step, taken.after_Fchw
         if self._region_F1hw is None:
             maps = _clip_maps(self._attention, self._grids, self._ranks)
             self._sums = maps if self._sums is None else self._sums + maps

@@ -6,21 +6,30 @@ first of the two steps, even ones at the second. The step then ends at
 
     x ← x + a' (x̃₀ − x₀),    so that x = a' x̃₀ + b' ε for DDIM,
 
-with the signal rate a' after the step.
+with the signal rate a' after the step. What a later step of the solver remembers of earlier ones
+stays as it is.
 
 Dimensions: F frames, c channels, h rows and w columns of latents, H rows and W columns of pixels.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from grainspec.model.numbers import first_steps
 from grainspec_runtime.backbones.family import Checkpoint
+from grainspec_runtime.flow.estimate import pair_estimator
+from grainspec_runtime.flow.middle import middle_frame
 from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.processes.sample import Taken
+from grainspec_runtime.schedules.schedule import Rates
 
 SMOOTHER_DEPARTURES = (
     "The paper makes middle frames with RIFE, a network with weights of its own; here optical flow "
@@ -68,3 +77,35 @@ class Smoother:
         """Return smoothed clean latents, float32 ``[F, c, h, w]``; ``first`` is 1 or 0."""
         frames = interleaved(self.checkpoint.decode_clip(clean_Fchw), first, self.middle)
         return self.checkpoint.encode_clip(frames).to(clean_Fchw)
+
+
+def along_flow() -> Middle:
+    """Return the middle of two frames along the optical flow between them (DIS of OpenCV)."""
+    return functools.partial(middle_frame, pair=pair_estimator("dis"))
+
+
+class Smoothing:
+    """Smooths the clip that a step predicts, at two steps: an ``after_step`` of sampling.
+
+    share: that of the sampling steps before the first of the two.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, scheduler: Any, share: float, middle: Middle
+    ) -> None:
+        self._schedule, self._scheduler = checkpoint.schedule, scheduler
+        self._first = first_steps(share, len(scheduler.timesteps))
+        self._smoother = Smoother(checkpoint, middle)
+
+    def __call__(self, taken: Taken) -> Tensor:
+        """Return the latents after the step with a smoother clip in them."""
+        step, after = taken.step, taken.after_Fchw
+        if step not in (self._first, self._first + 1):
+            return after
+        rates = self._schedule.rates(self._scheduler, after)
+        here, there = rates[step], rates[step + 1]
+        direction = self._schedule.direction(taken.output_Fchw, taken.before_Fchw, here)
+        none = Rates(torch.ones_like(here.signal), torch.zeros_like(here.noise))
+        clean = self._schedule.moved(taken.before_Fchw, direction, here, none)
+        smooth = self._smoother(clean, 1 if step == self._first else 0)
+        return after + there.signal * (smooth - clean)
