@@ -35,6 +35,7 @@ import divided_clip
 import divided_edit
 import edit_cost
 import numpy as np
+import torch
 import torch.multiprocessing as mp
 from PIL import Image
 from written import write_results
@@ -92,6 +93,7 @@ def edit_clips(
 ) -> None:
     """Edit clips of a queue until it is empty; `took` receives seconds and edits."""
     device = divided_clip.device_of(rank, arguments)
+    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // arguments.gpus))
     os.environ["GRAINSPEC_CACHE"] = str(folder / "cache")
     model = "demo" if arguments.tiny else str(folder / "model")
     editor = Editor(model, device=device, use_cache=False)
@@ -186,7 +188,8 @@ def main() -> None:
             save()
         for kind in divided_edit.WAYS:
             if arguments.only in (None, kind):
-                for results[kind] in divided_edit.time_edit(kind, root / kind, arguments):
+                for known in divided_edit.time_edit(kind, root / kind, arguments):
+                    results[kind] = known
                     save()
 
 
