@@ -82,6 +82,18 @@ def test_the_smoother_hardly_changes_a_still_clip() -> None:
     assert float((smooth - latents).square().mean()) < 0.01 * float(latents.square().mean())
 
 
+def test_frames_without_two_neighbours_pass_no_vae() -> None:
+    checkpoint = load_checkpoint(DEMO, Path(), LoadOptions(device="cpu"))
+    frames = np.stack([render(Scene((Figure("man", "red", x),)))[0] for x in (0.3, 0.5, 0.7)])
+    latents = checkpoint.encode_clip(frames)
+    smoother = Smoother(checkpoint, mean_frame)
+    for few in (latents[:1], latents[:2]):
+        for first in (0, 1):
+            assert smoother(few, first) is few
+    assert smoother(latents, 0) is latents
+    assert not torch.equal(smoother(latents, 1), latents)
+
+
 # --- key frames and intervals -----------------------------------------------------------------------
 
 

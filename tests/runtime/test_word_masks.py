@@ -17,6 +17,7 @@ from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.modulation.layers import AttentionLayer
 from grainspec_runtime.modulation.windowed import WindowedAttention
 from grainspec_runtime.processes.methods.word_masks import LocalBlend, SourceWordMask, word_mask
+from grainspec_runtime.processes.sample import Taken
 
 LAYER = AttentionLayer("attn2", 2, "cross")
 GRIDS = {0: (8, 8), 1: (8, 8), 2: (4, 4)}
@@ -66,20 +67,21 @@ def blend(attention: Any, frames: int = 1, **settings: Any) -> LocalBlend:
     return LocalBlend(attention, trajectory, GRIDS, **{"share": 0.3, "start": 0.0} | settings)
 
 
-def edited(frames: int = 1) -> Tensor:
-    return torch.full((frames, 4, 8, 8), 9.0)
+def edited(step: int, frames: int = 1) -> Taken:
+    x = torch.full((frames, 4, 8, 8), 9.0)
+    return Taken(step, torch.tensor(0), before_Fchw=x, output_Fchw=x, after_Fchw=x)
 
 
 def test_only_where_a_prompt_attends_to_its_words_the_latents_are_the_edits() -> None:
     made = blend(Maps(spot((0, 0)), spot((3, 3))))
-    x = made(1, edited(), torch.tensor(0))
+    x = made(edited(1))
     expected = torch.full((8, 8), float(STEPS - 2))  # the source's latents after this step
     expected[:4, :4] = expected[4:, 4:] = 9
     assert torch.equal(x[0, 0], expected)
 
 
 def test_words_without_counterpart_are_masked_by_the_edit_alone() -> None:
-    x = blend(Maps(None, spot((3, 3))))(0, edited(), torch.tensor(0))
+    x = blend(Maps(None, spot((3, 3))))(edited(0))
     assert (x[0, 0] == 9).sum() == 16
 
 
@@ -87,17 +89,17 @@ def test_maps_are_averaged_over_steps() -> None:
     """What is attended to in one step is less and less of the maximum in the next: 0.296 after 5."""
     attention = Maps(spot((0, 0)), spot((0, 0)))
     made = blend(attention)
-    made(0, edited(), torch.tensor(0))
+    made(edited(0))
     for step in (1, 2, 3, 4):
         attention.source_maps = attention.maps = Maps(None, spot((3, 3))).maps
-        x = made(step, edited(), torch.tensor(0))
+        x = made(edited(step))
         assert bool(x[0, 0, 0, 0] == 9) == (step < 4), step
         assert x[0, 0, 7, 7] == 9
 
 
 def test_a_blend_begins_and_ends_with_its_share_of_the_steps() -> None:
     made = blend(Maps(spot((0, 0)), spot((0, 0))), start=0.2, until=0.8)
-    kept = [step for step in range(STEPS) if made(step, edited(), torch.tensor(0))[0, 0, 7, 7] != 9]
+    kept = [step for step in range(STEPS) if made(edited(step))[0, 0, 7, 7] != 9]
     assert kept == [1, 2, 3]
 
 
@@ -105,7 +107,7 @@ def test_a_region_takes_the_place_of_the_words() -> None:
     region = torch.zeros(1, 1, 8, 8)
     region[..., :3] = 1
     made = blend(Maps(None, spot((3, 3))), region_F1hw=region)
-    x = made(0, edited(), torch.tensor(0))
+    x = made(edited(0))
     assert torch.equal(x == 9, region.bool().expand_as(x))
     assert made.state() == {}
 
@@ -113,10 +115,10 @@ def test_a_region_takes_the_place_of_the_words() -> None:
 def test_a_blend_is_restored_from_its_state() -> None:
     attention = Maps(spot((0, 0)), spot((0, 0)))
     made, again = blend(attention), blend(attention)
-    made(0, edited(), torch.tensor(0))
+    made(edited(0))
     again.restore(made.state())
     attention.source_maps = attention.maps = Maps(None, spot((3, 3))).maps
-    assert torch.equal(*(it(1, edited(), torch.tensor(0)) for it in (made, again)))
+    assert torch.equal(*(it(edited(1)) for it in (made, again)))
     with pytest.raises(KeyError):
         again.restore({})
 
@@ -126,7 +128,7 @@ def test_maps_of_windows_are_averaged_by_their_weights() -> None:
     maps = {windows[0]: spot((0, 0), frames=2), windows[1]: spot((3, 3), frames=2)}
     attention = WindowedAttention(windows, lambda window: Maps(None, maps[window]))
     for share, corners in ((0.3, [(1, 0), (1, 1), (0, 1)]), (0.5, [(1, 0), (0, 1), (0, 1)])):
-        x = blend(attention, frames=3, share=share)(0, edited(3), torch.tensor(0))
+        x = blend(attention, frames=3, share=share)(edited(0, 3))
         found = [(int(frame[0, 0, 0] == 9), int(frame[0, 7, 7] == 9)) for frame in x]
         assert found == corners
 

@@ -74,9 +74,15 @@ class Smoother:
     middle: Middle
 
     def __call__(self, clean_Fchw: Tensor, first: int) -> Tensor:
-        """Return smoothed clean latents, float32 ``[F, c, h, w]``; ``first`` is 1 or 0."""
-        frames = interleaved(self.checkpoint.decode_clip(clean_Fchw), first, self.middle)
-        return self.checkpoint.encode_clip(frames).to(clean_Fchw)
+        """Return smoothed clean latents, float32 ``[F, c, h, w]``; ``first`` is 1 or 0.
+
+        Where no frame has two neighbours, the latents are returned as they are.
+        """
+        frames = self.checkpoint.decode_clip(clean_Fchw)
+        smooth = interleaved(frames, first, self.middle)
+        if np.array_equal(smooth, frames):
+            return clean_Fchw
+        return self.checkpoint.encode_clip(smooth).to(clean_Fchw)
 
 
 def along_flow() -> Middle:
