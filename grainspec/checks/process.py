@@ -52,7 +52,12 @@ def _invert_and_sample(spec: EditSpec) -> Iterator[Diagnostic]:
 
 
 def _smoothed(sampler: Sampler) -> Iterator[Diagnostic]:
-    """Check that a step is smoothed."""
+    """Check that a step is smoothed, and stays so."""
+    if sampler.smooth_from < 1 and sampler.method == "unipc":
+        message = "`unipc` undoes most of `smooth_from`: it corrects a step by those before it, "
+        message += "which were not smoothed"
+        yield Diagnostic("G111", message, "Write `ddim`.", sampler.span_of("method"))
+        return
     if sampler.smooth_from == 1 or _is_left(sampler.smooth_from, sampler.steps):
         return
     message = f"`smooth_from {percent_text(sampler.smooth_from)}` has no effect: it leaves no step "

@@ -67,6 +67,14 @@ def found(line: str, head: str = HEAD) -> list[tuple[str, str, str]]:
             for steps, lower in ((20, "80%"), (2, "50%"), (1, "0%"))
         ),
         (
+            "sampler unipc { process invert_and_sample smooth_from 80% }",
+            "G111",
+            "`unipc` undoes most of `smooth_from`: it corrects a step by those before it, "
+            "which were not smoothed",
+            "Write `ddim`.",
+            "unipc",
+        ),
+        (
             "sampler { process flow_edit smooth_from 80% }",
             "G111",
             "`smooth_from` has no effect with `process flow_edit`",

@@ -40,6 +40,7 @@ from grainspec.model.spec import EditSpec, Sampler
 from grainspec_runtime.backbones.families.wan import versions
 from grainspec_runtime.backbones.registry import find_model, load_checkpoint
 from grainspec_runtime.models.options import LoadOptions
+from grainspec_runtime.processes.smoother import Smoother, mean_frame
 
 
 def test_predictions_are_those_of_the_stock_pipeline(
@@ -240,6 +241,15 @@ def test_windows_of_a_clip_have_their_own_frames_of_conditions(
     assert torch.equal(part, whole[:, :, [0, 3, 4]])
     with pytest.raises(GrainError, match="not those of the clip"):
         predicted(checkpoint, latents[:2], torch.tensor(900), frames=[0, 5])
+
+
+def test_smoothing_shows_the_model_no_other_image(wan_folders: dict[WanVariant, Path]) -> None:
+    checkpoint = loaded(wan_folders["i2v"])
+    latents = checkpoint.encode_clip(clip())
+    shown = checkpoint._inputs._condition.clone()
+    smooth = Smoother(checkpoint, mean_frame)(latents + torch.randn_like(latents), 1)
+    assert not torch.equal(smooth, latents)
+    assert torch.equal(checkpoint._inputs._condition, shown)
 
 
 @pytest.mark.parametrize("variant", ["2.1", "2.2", "i2v", "vace"])

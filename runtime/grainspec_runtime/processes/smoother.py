@@ -82,7 +82,7 @@ class Smoother:
         smooth = interleaved(frames, first, self.middle)
         if np.array_equal(smooth, frames):
             return clean_Fchw
-        return self.checkpoint.encode_clip(smooth).to(clean_Fchw)
+        return self.checkpoint.encode_prediction(smooth).to(clean_Fchw)
 
 
 def along_flow() -> Middle:

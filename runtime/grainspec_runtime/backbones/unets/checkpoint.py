@@ -138,6 +138,10 @@ class UNetCheckpoint(ABC):
         refuse_nan(latents)
         return latents
 
+    def encode_prediction(self, frames: Frames) -> Tensor:
+        """Encode frames that are not the clip; raises G505 for NaN or infinity."""
+        return self.encode_clip(frames)
+
     def decode_clip(self, latents_Fchw: Tensor) -> Frames:
         """Decode latents to frames, uint8 ``[F, H, W, 3]``; raises G505 for NaN or infinity."""
         parts = latents_Fchw.to(self.dtype).split(_FULL_PRECISION_FRAMES)

@@ -113,13 +113,18 @@ class Wan:
     def encode_clip(self, frames: Frames) -> Tensor:
         """Encode frames, uint8 ``[frames, H, W, 3]``, to latents, float32 ``[F, c, h, w]``.
 
-        Raises GrainError (G505) for NaN or infinity.
+        Models that are shown an image are shown their first one from now on. Raises GrainError
+        (G505) for NaN or infinity.
         """
-        self.text.leave_device()
-        with self._using("vae"):
-            latents = clips.encode_clip(self.pipe.vae, frames, self.device)
+        latents = self.encode_prediction(frames)
         self._inputs.begin(frames)
         return latents
+
+    def encode_prediction(self, frames: Frames) -> Tensor:
+        """Encode frames that are not the clip; raises G505 for NaN or infinity."""
+        self.text.leave_device()
+        with self._using("vae"):
+            return clips.encode_clip(self.pipe.vae, frames, self.device)
 
     def decode_clip(self, latents_Fchw: Tensor) -> Frames:
         """Decode latents to frames, uint8 ``[frames, H, W, 3]``; raises G505 for NaN."""
