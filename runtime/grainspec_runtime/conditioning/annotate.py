@@ -84,7 +84,7 @@ def _demo_pose(device: torch.device) -> Annotator:
     detector = PoseDetector.from_pretrained(DEMO_FOLDER).to(device)
 
     def annotate(frames: Frames) -> Frames:
-        return to_frames(detector.pictures(to_tensor(frames).to(device)) * 2 - 1)
+        return to_frames(detector.pictures(to_tensor(frames, device)) * 2 - 1)
 
     return annotate
 

@@ -10,9 +10,10 @@ from grainspec.diagnostics import fail
 from grainspec_runtime.media.decode import Frames
 
 
-def to_tensor(frames: Frames) -> Tensor:
-    """Convert uint8 ``[F, H, W, 3]`` to float32 ``[F, 3, H, W]`` in [-1, 1]."""
-    return torch.from_numpy(frames.copy()).permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
+def to_tensor(frames: Frames, device: torch.device | str = "cpu") -> Tensor:
+    """Convert uint8 ``[F, H, W, 3]`` to float32 ``[F, 3, H, W]`` in [-1, 1], on a device."""
+    levels = torch.from_numpy(frames.copy()).to(device)
+    return levels.permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
 
 
 def to_frames(tensor: Tensor) -> Frames:

@@ -28,7 +28,7 @@ def encode_clip(vae: Any, frames: Frames, device: torch.device) -> Tensor:
     if (len(frames) - 1) % group:
         message = f"the VAE encodes 1 frame and then {group} at a time, not {len(frames)} frames"
         raise ValueError(message)
-    video_13FHW = clip_layout(to_tensor(frames)).to(device, vae.dtype)
+    video_13FHW = clip_layout(to_tensor(frames, device)).to(vae.dtype)
     mean_1cFhw = vae.encode(video_13FHW).latent_dist.mean.float()
     mean, inverse_std = _scales(vae, mean_1cFhw)
     latents = frame_layout((mean_1cFhw - mean) * inverse_std)
