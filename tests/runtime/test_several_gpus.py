@@ -41,6 +41,20 @@ def test_predictions_are_those_of_one_process(tmp_path: Path) -> None:
     assert max(max(line[2:]) for line in lines) < 1e-5, lines
 
 
+def test_frames_are_those_of_one_process(tmp_path: Path) -> None:
+    """Of both VAEs of Wan, whole and in tiles, from the same latents."""
+    lines = printed("divided_vae.py", *(tiny_wan(tmp_path / it, it) for it in ("2.1", "ti2v")))
+    # of the 7 rows of latents, and of the 6 in a tile; 8 processes cannot share so few
+    rows = {2: ((3, 4), (3, 3)), 3: ((2, 2, 3), (2, 2, 2)), 8: ((7,) * 8, (6,) * 8)}
+    assert len(lines) == (2 + 3 + 8) * 4
+    for processes, (whole, tile) in rows.items():
+        for rank in range(processes):
+            mine = [line[2:] for line in lines if line[:2] == [processes, rank]]
+            assert [decoded for *_, decoded in mine] == [whole[rank], tile[rank]] * 2
+            assert all(same for same, *_ in mine)
+            assert max(apart for _, apart, _ in mine) <= 1
+
+
 def test_all_processes_resume_at_the_same_step(tmp_path: Path) -> None:
     clip = ClipFolder(tmp_path, frames=5, size=(64, 64))
     spec = tmp_path / "edit.grain"

@@ -20,6 +20,7 @@ from grainspec_runtime.backbones.families.wan.memory import WanMemory
 from grainspec_runtime.backbones.families.wan.offload import offload, user
 from grainspec_runtime.backbones.families.wan.parallel import division_of
 from grainspec_runtime.backbones.families.wan.prompts import TextEncoder
+from grainspec_runtime.backbones.families.wan.rows import divide_rows
 from grainspec_runtime.device import best_device
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.options import LoadOptions, Parallel
@@ -85,6 +86,8 @@ def load(
     offload(pipe, options.offload, device)
     if options.vae_tiling:
         pipe.vae.enable_tiling()
+    if shared is not None:
+        divide_rows(pipe.vae.decoder)
     if options.compile:
         for name in EXPERTS:
             if name in loaded:
