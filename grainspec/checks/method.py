@@ -12,8 +12,10 @@ from typing import Literal, NamedTuple
 from grainspec.checks.aligned_prompts import check_aligned_prompts
 from grainspec.checks.flow_differences import check_flow_prompts, check_flow_scales
 from grainspec.checks.method_settings import check_method_settings
+from grainspec.checks.smoothing import check_smoothing
 from grainspec.diagnostics import Diagnostic
 from grainspec.diagnostics.span import Span
+from grainspec.model.declaration import owned, settings_of
 from grainspec.model.demo_models import is_demo_unet
 from grainspec.model.nodes import Node, given
 from grainspec.model.settings.blend import Blend
@@ -117,10 +119,15 @@ def check_method(
                 yield Diagnostic("G561", message, f"Remove `{what}`, or `method`.", span)
             else:
                 message = f"`{what}` has no effect with `method {method.name}`"
-                yield Diagnostic("G111", message, f"Remove `{what}`.", span)
+                cure = f"Remove `{what}`."
+                if what in owned(settings_of(Method), method.name):
+                    cure = f"Remove it, or write it in `method {method.name}`, which has its own."
+                yield Diagnostic("G111", message, cure, span)
     yield from _regions(spec, method)
     if "context" not in absent:
         yield from check_method_settings(spec, method)
+    if method.name == "controlvideo":
+        yield from check_smoothing(method, sampler)
     if method.name in SOURCE_MAPS:
         yield from check_aligned_prompts(spec, method)
     yield from _decided(spec, method, traits.decides)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from grainspec.checks.flow_differences import check_flow_prompts, check_flow_scales
+from grainspec.checks.smoothing import check_smoothing
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.demo_models import demo_model, is_demo_unet
 from grainspec.model.numbers import first_steps, percent_text
@@ -42,29 +43,13 @@ def _invert_and_sample(spec: EditSpec) -> Iterator[Diagnostic]:
             message = f"`{setting}` has no effect with `process invert_and_sample`"
             cure = f"Remove `{setting}`: it is for `process flow_edit`."
             yield Diagnostic("G111", message, cure, sampler.span_of(setting))
-    yield from _smoothed(sampler)
+    yield from check_smoothing(sampler, sampler)
     if sampler.seed and not sampler.eta:
         message = f"`seed {sampler.seed}` has no effect: nothing is random with `eta 0`"
         cure = "Remove it."
         if sampler.method == "ddim":
             cure = "Remove it, or write `eta 0.2`, which draws new noise in every step."
         yield Diagnostic("G111", message, cure, sampler.span_of("seed"))
-
-
-def _smoothed(sampler: Sampler) -> Iterator[Diagnostic]:
-    """Check that a step is smoothed, and stays so."""
-    if sampler.smooth_from < 1 and sampler.method == "unipc":
-        message = "`unipc` undoes most of `smooth_from`: it corrects a step by those before it, "
-        message += "which were not smoothed"
-        yield Diagnostic("G111", message, "Write `ddim`.", sampler.span_of("method"))
-        return
-    if sampler.smooth_from == 1 or _is_left(sampler.smooth_from, sampler.steps):
-        return
-    message = f"`smooth_from {percent_text(sampler.smooth_from)}` has no effect: it leaves no step "
-    message += f"of {sampler.steps}"
-    lower = next(share for share in (0.8, 0.5, 0.0) if _is_left(share, sampler.steps))
-    cure = f"Write a lower percentage, such as `smooth_from {percent_text(lower)}`."
-    yield Diagnostic("G111", message, cure, sampler.span_of("smooth_from"))
 
 
 def _flow_edit(spec: EditSpec) -> Iterator[Diagnostic]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 from grainspec.checks.method import flow_of
+from grainspec.checks.smoothing import smoothing_of
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.demo_models import DemoModel, demo_model
 from grainspec.model.settings.sampler import ProcessName
@@ -52,12 +53,15 @@ class Known:
         check_noise_supported(spec, self.family, self.backbone)
         self.family.check(spec, base, self.folder, outlined=self.outlined)
 
-    def check_plan(self, spec: EditSpec, base: Path, plan: MaskPlan) -> Iterable[Diagnostic]:
-        """Check optical flow and, for the demo models, words; raises GrainError for errors."""
-        if spec.method:
-            from grainspec_runtime.flow.guide import check_middle
+    def check_plan(self, spec: EditSpec, base: Path, plan: MaskPlan) -> Iterator[Diagnostic]:
+        """Check smoothing, optical flow and, for the demo models, words.
 
-            check_middle(spec.method)
+        Raises GrainError for errors.
+        """
+        if owner := smoothing_of(spec, spec.sampler.process or self.default_process):
+            from grainspec_runtime.flow.guide import check_interpolation
+
+            yield from check_interpolation(owner, len(plan.frames))
         if flow := flow_of(spec):
             from grainspec_runtime.flow.guide import check_flow
 
@@ -65,8 +69,7 @@ class Known:
         if demo_model(spec.model):
             from grainspec_runtime.demo.checks import unknown_words
 
-            return unknown_words(spec)
-        return []
+            yield from unknown_words(spec)
 
 
 def known(

@@ -64,7 +64,21 @@ def found(line: str, head: str = HEAD) -> list[tuple[str, str, str]]:
                 f"Write a lower percentage, such as `smooth_from {lower}`.",
                 "99%",
             )
-            for steps, lower in ((20, "80%"), (2, "50%"), (1, "0%"))
+            for steps, lower in ((20, "80%"), (5, "50%"), (3, "0%"))
+        ),
+        (
+            "sampler { process invert_and_sample steps 1 smooth_from 0% }",
+            "G111",
+            "`smooth_from 0%` smooths every second frame only: it leaves one step of 1",
+            "Write more `steps`: 2 of them smooth the clip.",
+            "0%",
+        ),
+        (
+            "sampler { process invert_and_sample steps 20 smooth_from 95% }",
+            "G111",
+            "`smooth_from 95%` smooths every second frame only: it leaves one step of 20",
+            "Write a lower percentage, such as `smooth_from 80%`.",
+            "95%",
         ),
         (
             "sampler unipc { process invert_and_sample smooth_from 80% }",
@@ -209,7 +223,7 @@ def test_what_a_process_contradicts_or_ignores(
         'sampler { process flow_edit guidance 1 source_guidance 0 } negative "ugly"',
         'sampler { process invert_and_sample guidance 1 low_noise_guidance 3 } negative "ugly"',
         "sampler { process invert_and_sample } inject blend { from 25% }",
-        "sampler { process invert_and_sample smooth_from 80% steps 3 }",
+        "sampler { process invert_and_sample smooth_from 80% steps 10 }",
         "sampler { process invert_and_sample smooth_from 0% }",
         # The model decides, and is not known:
         "sampler { skip 20% seed 3 }",

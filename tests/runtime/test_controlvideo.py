@@ -18,15 +18,16 @@ from tiny_runs import STEPS, loaded, noise, plan_for
 from torch import Tensor
 
 from grainspec import GrainError, check, parse
-from grainspec.model.spec import DEMO, Control, Method
+from grainspec.model.spec import DEMO, Control, Method, Sampler
 from grainspec.plan.method_windows import hierarchy
+from grainspec.text.override import override
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.registry import load_checkpoint
 from grainspec_runtime.demo.render import render
 from grainspec_runtime.demo.world import Figure, Scene
 from grainspec_runtime.flow import guide
 from grainspec_runtime.flow.dis import dis
-from grainspec_runtime.flow.guide import check_middle
+from grainspec_runtime.flow.guide import check_interpolation
 from grainspec_runtime.flow.middle import middle_frame
 from grainspec_runtime.measures.fidelity import psnr
 from grainspec_runtime.media.decode import Frames
@@ -266,7 +267,7 @@ method controlvideo {{ interval 2 }}
 
 
 def test_without_a_control_it_is_refused() -> None:
-    plain = SPEC.replace(" {{ interval 2 }}", "")  # without `context`, it has no effect
+    plain = SPEC.replace("steps 3", "steps 5").replace(" {{ interval 2 }}", "")  # of `context`
     with pytest.raises(GrainError) as error:
         parse(plain.format(model="m", more=""))
     [finding] = error.value.diagnostics
@@ -283,9 +284,27 @@ def test_a_flow_without_opencv_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     method = Method(name="controlvideo")
     monkeypatch.setattr(guide, "find_spec", lambda name: None)
     with pytest.raises(GrainError, match=r"G501: `middle flow` requires .* or write `middle mean`"):
-        check_middle(method)
-    for name, value in (("middle", "mean"), ("smooth_from", 1.0)):
-        check_middle(method.replaced({}, **{name: value}))
+        list(check_interpolation(method, 3))
+    assert list(check_interpolation(method.replaced({}, middle="mean"), 3)) == []
+    with pytest.raises(GrainError, match=r"G501: `smooth_from` requires .* or remove it"):
+        list(check_interpolation(Sampler(smooth_from=0.8), 3))
+
+
+@pytest.mark.parametrize(
+    ("line", "settings", "frames", "said"),
+    [
+        ("", "sampler.smooth_from=80%", 2, "no effect on 2 frames"),
+        ("", "sampler.smooth_from=80%", 3, ""),
+        ("method controlvideo control pose", "video.step=1", 1, "no effect on 1 frame:"),
+        ("method controlvideo control pose", "method.smooth_from=100%", 1, ""),
+    ],
+)
+def test_there_must_be_frames_to_smooth(line: str, settings: str, frames: int, said: str) -> None:
+    spec = parse((EXAMPLES / "instance.grain").read_text() + line)
+    spec = override(spec, [f"video.frames=0..{frames - 1}", settings])
+    found = [it for it in prepare(spec, EXAMPLES).warnings if "smooth_from" in it.message]
+    assert [it.code for it in found] == ["G111"] * bool(said)
+    assert all(said in it.message for it in found)
 
 
 @pytest.mark.parametrize("kind", ["images", "motion"])

@@ -177,6 +177,18 @@ def on_gpu(checkpoint: StableDiffusion) -> StableDiffusion:
     return replace(checkpoint, device=torch.device("cuda"))
 
 
+def test_smoothing_uses_the_vae_while_it_samples(tiny_sdxl: Path) -> None:
+    checkpoint, plan = on_gpu(loaded(tiny_sdxl)), plan_for(tiny_sdxl)
+
+    def cure(stage: str, *, smooths: bool) -> str:
+        return out_of_memory(stage, plan, checkpoint, CUDA, smooths=smooths).diagnostics[0].cure
+
+    assert "`--vae-slicing` saves" in cure("sample", smooths=True)
+    assert cure("sample", smooths=True).count("`video { size") == 1
+    assert "--vae" not in cure("sample", smooths=False)
+    assert "--vae" not in cure("invert", smooths=True)
+
+
 def test_savings_of_weights_are_counted(tiny_sdxl: Path) -> None:
     checkpoint, plan = on_gpu(loaded(tiny_sdxl)), plan_for(tiny_sdxl)
     sizes = checkpoint.memory.weights()

@@ -32,7 +32,7 @@ from grainspec_runtime.passes import denoiser_passes
 from grainspec_runtime.prepare import prepare, prepare_variants
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.registry import METHODS
-from grainspec_runtime.processes.sample import Taken, sample
+from grainspec_runtime.processes.sample import SolverStep, sample
 
 Folders = Callable[[WanVariant], Path]
 SPEC = """grain 1
@@ -343,14 +343,14 @@ def test_latents_change_after_a_step_and_before_blending(
 ) -> None:
     seen = []
 
-    def after(taken: Taken) -> torch.Tensor:
-        seen.append((taken.step, float(taken.t)))
-        return taken.after_Fchw + (1 if taken.step == STEPS - 1 else 0)
+    def after(step: SolverStep) -> torch.Tensor:
+        seen.append((step.number, float(step.t)))
+        return step.after_Fchw + (1 if step.number == STEPS - 1 else 0)
 
     edited = torch.ones(len(noise()), 1, 8, 8)
     edited[..., :4] = 0
     plain, changed = sampled(edited_F1hw=edited), sampled(edited_F1hw=edited, after_step=after)
-    assert [step for step, _ in seen] == list(range(STEPS))
+    assert [number for number, _ in seen] == list(range(STEPS))
     assert [t for _, t in seen] == sorted((t for _, t in seen), reverse=True)
     assert torch.equal(changed[..., 4:], plain[..., 4:] + 1)
     assert torch.equal(changed[..., :4], noise()[..., :4])
@@ -364,8 +364,8 @@ def test_sampling_begins_where_it_is_told(sampled: Callable[..., torch.Tensor]) 
 def test_a_run_with_both_resumes(sampled: Callable[..., torch.Tensor]) -> None:
     states: dict[int, Any] = {}
 
-    def after(taken: Taken) -> torch.Tensor:
-        return taken.after_Fchw * (1 + taken.step / 100)
+    def after(step: SolverStep) -> torch.Tensor:
+        return step.after_Fchw * (1 + step.number / 100)
 
     def keep(done: int, state: Any) -> None:
         states[done] = {name: value.clone() for name, value in state.items()}

@@ -142,10 +142,17 @@ def test_a_way_to_divide_needs_processes(grain: Grain) -> None:
 
 
 def test_edits_in_windows_are_those_of_one_process(tmp_path: Path) -> None:
-    """Bit-identical, with random draws, injection, motion modules, and attention maps."""
+    """Bit-identical, with random draws, injection, motion modules, smoothing, attention maps."""
     (cases, *codes), (_, *others) = printed("divided_edits.py", tmp_path)
     assert codes == others == ["G505", "G748", "G753"]
-    assert list(cases) == ["demo-image", "resumed", "unshared", "demo-motion", "fatezero"]
+    assert list(cases) == [
+        "demo-image",
+        "resumed",
+        "unshared",
+        "demo-motion",
+        "smoothed",
+        "fatezero",
+    ]
     for case, (alone, here, apart, resumed_at, same, division) in cases.items():
         assert apart == 0, case
         assert same, case

@@ -65,7 +65,7 @@ def test_controls_of_vace_are_those_of_the_stock_pipeline(
     first = video[0]
     run_stock(pipe, video=video, conditioning_scale=0.7, **more)
     checkpoint = with_timesteps(loaded(wan_folders["vace"]))
-    checkpoint.encode_clip(source)
+    checkpoint.begin_clip(source)
     chosen = [given[kind] for kind in kinds.split(" and ")]
     controls = checkpoint.load_controls(
         [control for control, _ in chosen], [pictures for _, pictures in chosen], Path()
@@ -77,6 +77,7 @@ def test_controls_of_vace_are_those_of_the_stock_pipeline(
 def test_a_control_acts_at_its_steps_and_in_windows(wan_folders: dict[WanVariant, Path]) -> None:
     checkpoint = loaded(wan_folders["vace"])
     latents = checkpoint.encode_clip(clip(17))
+    checkpoint.begin_clip(clip(17))
     control = DEPTH.replaced({}, start=0.25, until=0.75)
     controls = checkpoint.load_controls((control,), (clip(17, seed=1),), Path())
     calls = Calls()
@@ -93,7 +94,7 @@ def test_a_control_acts_at_its_steps_and_in_windows(wan_folders: dict[WanVariant
 
 def test_controls_are_told_by_content(wan_folders: dict[WanVariant, Path]) -> None:
     checkpoint = loaded(wan_folders["vace"])
-    checkpoint.encode_clip(clip())
+    checkpoint.begin_clip(clip())
 
     def facts(control: Control, pictures: Frames) -> list[Any]:
         controls = checkpoint.load_controls((control,), (pictures,), Path())
@@ -122,7 +123,7 @@ def test_controls_that_vace_cannot_follow(
     controls: tuple[Control, ...], message: str, wan_folders: dict[WanVariant, Path]
 ) -> None:
     checkpoint = loaded(wan_folders["vace"])
-    checkpoint.encode_clip(clip())
+    checkpoint.begin_clip(clip())
     with pytest.raises(GrainError, match=message) as raised:
         checkpoint.load_controls(controls, [clip()] * len(controls), Path())
     assert raised.value.diagnostics[0].code == "G546"

@@ -51,7 +51,7 @@ def test_predictions_are_those_of_the_stock_pipeline(
     image = {"image": Image.fromarray(frames[0])} if variant == "i2v" else {}
     run_stock(pipe, **image)
     checkpoint = with_timesteps(loaded(wan_folders[variant]))
-    checkpoint.encode_clip(frames)
+    checkpoint.begin_clip(frames)
     assert_same_calls(checkpoint, calls)
 
 
@@ -64,6 +64,7 @@ def test_an_image_as_the_first_latent(wan_folders: dict[WanVariant, Path], tmp_p
     run_stock(pipe, image=Image.fromarray(frames[0]))
     checkpoint = with_timesteps(loaded(folder))
     source = checkpoint.encode_clip(frames)
+    checkpoint.begin_clip(frames)
     for step, t in enumerate(checkpoint.pipe.scheduler.timesteps):
         given = calls.received[2 * step]
         x = given["hidden_states"][0].transpose(0, 1)
@@ -233,6 +234,7 @@ def test_windows_of_a_clip_have_their_own_frames_of_conditions(
 ) -> None:
     checkpoint = loaded(wan_folders["i2v"])
     latents = checkpoint.encode_clip(clip(17))
+    checkpoint.begin_clip(clip(17))
     calls = Calls()
     calls.watch(checkpoint.pipe)
     predicted(checkpoint, latents, torch.tensor(900))
@@ -246,6 +248,7 @@ def test_windows_of_a_clip_have_their_own_frames_of_conditions(
 def test_smoothing_shows_the_model_no_other_image(wan_folders: dict[WanVariant, Path]) -> None:
     checkpoint = loaded(wan_folders["i2v"])
     latents = checkpoint.encode_clip(clip())
+    checkpoint.begin_clip(clip())
     shown = checkpoint._inputs._condition.clone()
     smooth = Smoother(checkpoint, mean_frame)(latents + torch.randn_like(latents), 1)
     assert not torch.equal(smooth, latents)
@@ -260,6 +263,7 @@ def test_parts_that_come_and_go_compute_the_same(
     def road(**options: Any) -> list[Tensor]:
         checkpoint = loaded(wan_folders[variant], **options)
         latents = checkpoint.encode_clip(clip())
+        checkpoint.begin_clip(clip())
         outs = [predicted(checkpoint, latents, torch.tensor(t)) for t in (900, 100, 950)]
         frames = checkpoint.decode_clip(latents)
         more = checkpoint.encode_prompt("a dog").words

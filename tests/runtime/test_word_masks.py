@@ -17,7 +17,7 @@ from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.modulation.layers import AttentionLayer
 from grainspec_runtime.modulation.windowed import WindowedAttention
 from grainspec_runtime.processes.methods.word_masks import LocalBlend, SourceWordMask, word_mask
-from grainspec_runtime.processes.sample import Taken
+from grainspec_runtime.processes.sample import SolverStep
 
 LAYER = AttentionLayer("attn2", 2, "cross")
 GRIDS = {0: (8, 8), 1: (8, 8), 2: (4, 4)}
@@ -67,9 +67,9 @@ def blend(attention: Any, frames: int = 1, **settings: Any) -> LocalBlend:
     return LocalBlend(attention, trajectory, GRIDS, **{"share": 0.3, "start": 0.0} | settings)
 
 
-def edited(step: int, frames: int = 1) -> Taken:
+def edited(step: int, frames: int = 1) -> SolverStep:
     x = torch.full((frames, 4, 8, 8), 9.0)
-    return Taken(step, torch.tensor(0), before_Fchw=x, output_Fchw=x, after_Fchw=x)
+    return SolverStep(step, torch.tensor(0), before_Fchw=x, output_Fchw=x, after_Fchw=x)
 
 
 def test_only_where_a_prompt_attends_to_its_words_the_latents_are_the_edits() -> None:

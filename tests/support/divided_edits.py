@@ -31,9 +31,10 @@ from grainspec.text.override import override
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.families.animatediff.checkpoint import AnimateDiff
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
-from grainspec_runtime.editing import edit, frames, resume
+from grainspec_runtime.editing import edit, resume
 from grainspec_runtime.editing.result import EditResult
 from grainspec_runtime.models.options import Parallel
+from grainspec_runtime.processes import frames
 
 SHORT = (
     *("sampler.steps=2", "sampler.eta=0.5", "video.frames=0..6", "video.size=48x48"),
@@ -42,6 +43,7 @@ SHORT = (
 CASES = {
     "demo-image": ("inject.features=50%",),
     "demo-motion": (),
+    "smoothed": ("sampler.smooth_from=0%",),
     "fatezero": ("method.name=fatezero", "method.local_blend=0%", "sampler.eta=0"),
 }
 seen: dict[str, Any] = {"frames": 0, "latents": None, "factor": 1.0}

@@ -216,8 +216,8 @@ class Checkpoint(Protocol):
         Raises GrainError (G505) for NaN or infinity.
         """
 
-    def encode_prediction(self, frames: Frames) -> Tensor:
-        """Encode frames as :meth:`encode_clip` does, that are not the clip; raises G505 for NaN."""
+    def begin_clip(self, frames: Frames) -> None:
+        """Begin to edit a clip: a model that is shown an image gets its first frame from now on."""
 
     def decode_clip(self, latents_Fchw: Tensor) -> Frames:
         """Decode latents to frames, uint8 ``[frames, H, W, 3]``; raises G505 for NaN."""

@@ -18,7 +18,6 @@ from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, plan_of_frames
 from grainspec.prompt_alignment import PromptAlignment, align_prompts
 from grainspec_runtime.editing import resume
-from grainspec_runtime.editing.frames import decoded
 from grainspec_runtime.editing.result import EditResult, Reconstruction
 from grainspec_runtime.editing.session import ClipSession
 from grainspec_runtime.flow.guide import guiding_paths
@@ -28,6 +27,7 @@ from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.modulation.layers import Attention, CrossAttentionRule
 from grainspec_runtime.modulation.windowed import clip_attention
 from grainspec_runtime.prepare import Prepared
+from grainspec_runtime.processes.frames import decoded
 from grainspec_runtime.processes.process import Job
 from grainspec_runtime.study.record import Study, StudyRecorder, study_of
 

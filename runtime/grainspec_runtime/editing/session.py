@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from grainspec.checks.method import TRAITS
+from grainspec.checks.smoothing import smoothing_of
 from grainspec.checks.sound import sound_lost
 from grainspec.diagnostics import Diagnostic, fail
 from grainspec.model.demo_models import demo_model
@@ -25,7 +26,6 @@ from grainspec_runtime.conditioning.pictures import control_pictures
 from grainspec_runtime.demo.checks import strange_clip
 from grainspec_runtime.editing import resume
 from grainspec_runtime.editing.divided import check_divided
-from grainspec_runtime.editing.frames import decoded, encoded
 from grainspec_runtime.editing.options import RunOptions
 from grainspec_runtime.editing.stages import StageProgress, Stages
 from grainspec_runtime.flow.clip_flow import ClipFlow
@@ -39,6 +39,7 @@ from grainspec_runtime.modulation.part import Division
 from grainspec_runtime.passes import divided_windows
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.frames import decoded, encoded
 from grainspec_runtime.processes.process import Process
 from grainspec_runtime.processes.registry import EDITING
 from grainspec_runtime.processes.with_inversion import WithInversion
@@ -193,7 +194,11 @@ class ClipSession:
             self._held.enter_context(holding)
 
     def process(self, name: EditingName) -> Process:
-        """Return the process or method of this name, the same for all edits of the clip."""
+        """Return the process or method of this name, the same for all edits of the clip.
+
+        Raises RuntimeError outside the session's block.
+        """
+        self.require_open()
         if name not in self._processes:
             process = EDITING[name](
                 self._denoiser,
@@ -229,6 +234,7 @@ class ClipSession:
             self.frames = decode_frames(path, first.plan.frames, first.bound.crop)
             self._read_times(path)
             self.latents = encoded(self.checkpoint, self.frames, self.ranks)
+            self.checkpoint.begin_clip(self.frames)
             if demo := demo_model(first.spec.model):
                 round_trip = decoded(self.checkpoint, self.latents, self.ranks)
                 span = first.spec.video.span_of("path")
@@ -291,6 +297,7 @@ class _Explainer:
             loading=self.loading,
             inject=self.first.spec.inject,
             context=self.first.spec.effective_context,
+            smooths=smoothing_of(self.first.spec, self.first.process) is not None,
         )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from grainspec.diagnostics import fail
-from grainspec.model.spec import Flow, Method
+from grainspec.diagnostics import Diagnostic, fail
+from grainspec.model.spec import Flow, Method, Sampler
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.flow.trajectories import Trajectories, trajectories
@@ -37,15 +37,27 @@ def check_flow(flow: Flow, base: Path, plan: MaskPlan) -> None:
         raise fail("G502", message, "Check the path.", flow.span_of("weights"))
 
 
-def check_middle(method: Method) -> None:
-    """Raise GrainError (G501) if a method interpolates frames by flow, and OpenCV is missing."""
-    if method.name != "controlvideo" or method.middle != "flow" or method.smooth_from == 1:
+def check_interpolation(owner: Sampler | Method, frames: int) -> Iterator[Diagnostic]:
+    """Check what smooths a clip of so many frames: ``owner`` has `smooth_from`.
+
+    Warns (G111) if no frame has two neighbours. Raises GrainError (G501) if frames are interpolated
+    along optical flow, and OpenCV is missing.
+    """
+    if frames < 3:
+        few = "1 frame" if frames == 1 else f"{frames} frames"
+        message = f"`smooth_from` has no effect on {few}: it replaces frames between two others"
+        yield Diagnostic("G111", message, "Remove it.", owner.span_of("smooth_from"))
         return
     module, package = _PACKAGES["dis"]
-    if find_spec(module) is None:
-        message = f"`middle flow` requires {package}, which is not installed"
-        cure = f"Install it with: pip install {package}; or write `middle mean`."
-        raise fail("G501", message, cure, method.span_of("middle"))
+    if find_spec(module) is not None:
+        return
+    what, instead, span = "smooth_from", "remove it", owner.span_of("smooth_from")
+    if isinstance(owner, Method):
+        if owner.middle != "flow":
+            return
+        what, instead, span = "middle flow", "write `middle mean`", owner.span_of("middle")
+    message = f"`{what}` requires {package}, which is not installed"
+    raise fail("G501", message, f"Install it with: pip install {package}; or {instead}.", span)
 
 
 def guiding_paths(

@@ -52,11 +52,12 @@ def out_of_memory(
     loading: LoadOptions | None = None,
     inject: Inject | None = None,
     context: Context | None = None,
+    smooths: bool = False,
 ) -> GrainError:
     """Return the error (G506) for a stage that ran out of memory, with everything that helps.
 
     ``checkpoint`` is None if the model was still loading; ``inject`` and ``context`` are the
-    spec's.
+    spec's. ``smooths``: the VAE works while the clip is sampled, too.
     """
     frames = len(plan.groups)
     what = f"{frames} frame{'s' * (frames > 1)} of {plan.width}x{plan.height}"
@@ -75,6 +76,9 @@ def out_of_memory(
         savings = of_denoiser(plan, memory, context, passes=2 if stage in _GUIDED else 1)
         if stage == "sample" and inject:
             savings.append(of_injection(plan, memory, inject, context))
+        if stage == "sample" and smooths:
+            said = {saving.how for saving in savings}
+            savings += [it for it in of_vae(plan, memory, loading) if it.how not in said]
     if checkpoint.device.type != "cpu":  # on a CPU there is nowhere to move weights to
         full = checkpoint.dtype == torch.float32
         savings += of_weights(memory, loading, of_vae=stage in _VAE_STAGES, full=full)

@@ -24,7 +24,7 @@ from grainspec_runtime.passes import sampling_passes
 from grainspec_runtime.processes.inject import injecting
 from grainspec_runtime.processes.inversions import unmodulated
 from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
-from grainspec_runtime.processes.sample import AfterStep, sample, unchanged
+from grainspec_runtime.processes.sample import AfterStep, sample, solved
 from grainspec_runtime.processes.smoother import Smoothing, along_flow
 from grainspec_runtime.processes.with_inversion import OF_INVERSION, WithInversion
 
@@ -37,6 +37,7 @@ class InvertAndSample(WithInversion):
         "VideoGrain's code records the features that it injects during the inversion; here a pass "
         "over the inversion's latents computes them at the step's own timestep, because cached "
         "inversions and resumed runs then suffice.",
+        "The paper does not smooth the clip; `smooth_from` does, because it flickers less then.",
     )
 
     def run(
@@ -58,9 +59,9 @@ class InvertAndSample(WithInversion):
                 prompts.insert(0, unconditional)
             trajectory, cached = self.inversions.of(job, progress, warn)
         solver = self.solver(job)
-        after_step: AfterStep = unchanged
+        after_step: AfterStep = solved
         if (share := job.sampler.smooth_from) < 1:
-            after_step = Smoothing(self.checkpoint, solver, share, along_flow())
+            after_step = Smoothing(self.denoiser, solver, share, along_flow())
         with (
             stage("sample", job.variant) as progress,
             injecting(

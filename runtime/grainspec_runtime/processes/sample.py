@@ -23,10 +23,10 @@ from grainspec_runtime.processes.state import restored, state_of
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class SolverStep:
     """A step of the solver: its number from 0, its timestep, and latents ``[F, c, h, w]``."""
 
-    step: int
+    number: int
     t: Tensor
     before_Fchw: Tensor
     output_Fchw: Tensor
@@ -34,13 +34,13 @@ class Taken:
     after_Fchw: Tensor
 
 
-AfterStep = Callable[[Taken], Tensor]
+AfterStep = Callable[[SolverStep], Tensor]
 """Takes a step, and returns the latents to go on with, ``[F, c, h, w]``."""
 
 
-def unchanged(taken: Taken) -> Tensor:
+def solved(step: SolverStep) -> Tensor:
     """Go on with the solver's latents."""
-    return taken.after_Fchw
+    return step.after_Fchw
 
 
 @torch.no_grad()
@@ -58,7 +58,7 @@ def sample(
     seed: int = 0,
     freeu: FreeU | None = None,
     start_Fchw: Tensor | None = None,
-    after_step: AfterStep = unchanged,
+    after_step: AfterStep = solved,
     progress: Progress = lambda done, total: None,
     begin: tuple[int, Mapping[str, Tensor]] | None = None,
     keep: Callable[[int, Mapping[str, Tensor]], None] = lambda done, state: None,
@@ -119,7 +119,7 @@ def sample(
                 noise = torch.randn(x.shape, generator=generator)
                 extra = {"eta": eta, "variance_noise": noise.to(x)}
             after = scheduler.step(output, t, x, **extra).prev_sample
-            x = after_step(Taken(step, t, x, output, after))
+            x = after_step(SolverStep(step, t, x, output, after))
             if not bool(x.isfinite().all()):
                 where = f"sampling step {step + 1} of {steps}"
                 again = functools.partial(denoiser.alone, *predict.args, **predict.keywords)

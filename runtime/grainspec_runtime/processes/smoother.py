@@ -28,7 +28,10 @@ from grainspec_runtime.backbones.family import Checkpoint
 from grainspec_runtime.flow.estimate import pair_estimator
 from grainspec_runtime.flow.middle import middle_frame
 from grainspec_runtime.media.decode import Frames
-from grainspec_runtime.processes.sample import Taken
+from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.frames import decoded, encoded
+from grainspec_runtime.processes.sample import SolverStep
+from grainspec_runtime.ranks import ALONE, Ranks
 from grainspec_runtime.schedules.schedule import Rates
 
 SMOOTHER_DEPARTURES = (
@@ -68,21 +71,22 @@ def interleaved(frames_FHW3: Frames, first: int, middle: Middle) -> Frames:
 
 @dataclass(frozen=True)
 class Smoother:
-    """Smooths the clean latents that a checkpoint predicts."""
+    """Smooths the clean latents that a checkpoint predicts; processes share it as ``ranks`` say."""
 
     checkpoint: Checkpoint
     middle: Middle
+    ranks: Ranks = ALONE
 
     def __call__(self, clean_Fchw: Tensor, first: int) -> Tensor:
         """Return smoothed clean latents, float32 ``[F, c, h, w]``; ``first`` is 1 or 0.
 
         Where no frame has two neighbours, the latents are returned as they are.
         """
-        frames = self.checkpoint.decode_clip(clean_Fchw)
+        frames = decoded(self.checkpoint, clean_Fchw, self.ranks)
         smooth = interleaved(frames, first, self.middle)
         if np.array_equal(smooth, frames):
             return clean_Fchw
-        return self.checkpoint.encode_prediction(smooth).to(clean_Fchw)
+        return encoded(self.checkpoint, smooth, self.ranks).to(clean_Fchw)
 
 
 def along_flow() -> Middle:
@@ -96,22 +100,20 @@ class Smoothing:
     share: that of the sampling steps before the first of the two.
     """
 
-    def __init__(
-        self, checkpoint: Checkpoint, scheduler: Any, share: float, middle: Middle
-    ) -> None:
-        self._schedule, self._scheduler = checkpoint.schedule, scheduler
+    def __init__(self, denoiser: Denoiser, scheduler: Any, share: float, middle: Middle) -> None:
+        self._schedule, self._scheduler = denoiser.checkpoint.schedule, scheduler
         self._first = first_steps(share, len(scheduler.timesteps))
-        self._smoother = Smoother(checkpoint, middle)
+        self._smoother = Smoother(denoiser.checkpoint, middle, denoiser.ranks)
 
-    def __call__(self, taken: Taken) -> Tensor:
+    def __call__(self, step: SolverStep) -> Tensor:
         """Return the latents after the step with a smoother clip in them."""
-        step, after = taken.step, taken.after_Fchw
-        if step not in (self._first, self._first + 1):
+        after = step.after_Fchw
+        if step.number not in (self._first, self._first + 1):
             return after
         rates = self._schedule.rates(self._scheduler, after)
-        here, there = rates[step], rates[step + 1]
-        direction = self._schedule.direction(taken.output_Fchw, taken.before_Fchw, here)
+        here, there = rates[step.number], rates[step.number + 1]
+        direction = self._schedule.direction(step.output_Fchw, step.before_Fchw, here)
         none = Rates(torch.ones_like(here.signal), torch.zeros_like(here.noise))
-        clean = self._schedule.moved(taken.before_Fchw, direction, here, none)
-        smooth = self._smoother(clean, 1 if step == self._first else 0)
+        clean = self._schedule.moved(step.before_Fchw, direction, here, none)
+        smooth = self._smoother(clean, 1 if step.number == self._first else 0)
         return after + there.signal * (smooth - clean)

@@ -138,9 +138,9 @@ class UNetCheckpoint(ABC):
         refuse_nan(latents)
         return latents
 
-    def encode_prediction(self, frames: Frames) -> Tensor:
-        """Encode frames that are not the clip; raises G505 for NaN or infinity."""
-        return self.encode_clip(frames)
+    def begin_clip(self, frames: Frames) -> None:
+        """Return: the denoiser is shown latents alone."""
+        return
 
     def decode_clip(self, latents_Fchw: Tensor) -> Frames:
         """Decode latents to frames, uint8 ``[F, H, W, 3]``; raises G505 for NaN or infinity."""

@@ -123,7 +123,7 @@ class ControlVideo(WithoutInversion):
                 begin=begin,
                 keep=keep,
                 start_Fchw=start,
-                after_step=Smoothing(checkpoint, scheduler, method.smooth_from, middle),
+                after_step=Smoothing(self.denoiser, scheduler, method.smooth_from, middle),
             )
 
     def _attention(self, job: Job) -> Attention:

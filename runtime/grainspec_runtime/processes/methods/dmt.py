@@ -41,7 +41,7 @@ from grainspec_runtime.processes.inversions import unmodulated
 from grainspec_runtime.processes.methods.low_frequencies import low_frequencies_kept
 from grainspec_runtime.processes.methods.motion_guide import MotionGuide
 from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
-from grainspec_runtime.processes.sample import Taken, sample
+from grainspec_runtime.processes.sample import SolverStep, sample
 from grainspec_runtime.processes.with_inversion import OF_INVERSION, WithInversion
 
 
@@ -104,12 +104,12 @@ class DMT(WithInversion):
             job.sampler.seed,
         )
 
-        def after_step(taken: Taken) -> Tensor:
-            done, x_Fchw = taken.step, taken.after_Fchw
+        def after_step(step: SolverStep) -> Tensor:
+            done, x_Fchw = step.number, step.after_Fchw
             if done + 1 == steps:
                 return x_Fchw
             if done < twice:
-                x_Fchw = restart(x_Fchw, Step(done, steps, taken.t))
+                x_Fchw = restart(x_Fchw, Step(done, steps, step.t))
             return guide.optimised(x_Fchw, Step(done + 1, steps, timesteps[done + 1]))
 
         with stage("sample", job.variant) as progress:

@@ -39,7 +39,7 @@ from grainspec_runtime.processes.methods.word_masks import (
     grids_of,
 )
 from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
-from grainspec_runtime.processes.sample import sample, unchanged
+from grainspec_runtime.processes.sample import sample, solved
 
 REWEIGHTED = (
     "The published code re-weights words only in the steps of `cross_steps`; here they are "
@@ -145,7 +145,7 @@ class MapProcess(InvertAndSample):
                 blend_from=job.blend_from,
                 eta=job.sampler.eta,
                 seed=job.sampler.seed,
-                after_step=blend or unchanged,
+                after_step=blend or solved,
                 progress=progress,
                 begin=begin,
                 keep=lambda done, state: keep(done, {**state, **(blend.state() if blend else {})}),

@@ -21,7 +21,7 @@ from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.modulation.attention_maps import MapAttention, WordAttention
 from grainspec_runtime.modulation.layers import Attention, AttentionLayer
 from grainspec_runtime.modulation.windowed import WindowedAttention
-from grainspec_runtime.processes.sample import Taken
+from grainspec_runtime.processes.sample import SolverStep
 from grainspec_runtime.ranks import ALONE, Ranks
 
 Grid = tuple[int, int]
@@ -134,15 +134,15 @@ class LocalBlend:
         self._region_F1hw = region_F1hw
         self._sums: Tensor | None = None  # of the maps of source and edit, [2, F, H, W]
 
-    def __call__(self, taken: Taken) -> Tensor:
+    def __call__(self, step: SolverStep) -> Tensor:
         """Return the blended latents after a step."""
-        step, x_Fchw = taken.step, taken.after_Fchw
+        x_Fchw = step.after_Fchw
         if self._region_F1hw is None:
             maps = _clip_maps(self._attention, self._grids, self._ranks)
             self._sums = maps if self._sums is None else self._sums + maps
-        if step not in self._steps:
+        if step.number not in self._steps:
             return x_Fchw
-        source = self._trajectory[-2 - step].to(x_Fchw)
+        source = self._trajectory[-2 - step.number].to(x_Fchw)
         return torch.lerp(source, x_Fchw, self._mask(x_Fchw))
 
     def state(self) -> dict[str, Tensor]:

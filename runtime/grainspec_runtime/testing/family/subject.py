@@ -128,7 +128,8 @@ class Subject:
 
     @cached_property
     def latents(self) -> Tensor:
-        """The clip's latents, ``[F, c, h, w]``."""
+        """The clip's latents, ``[F, c, h, w]``, of a checkpoint that has begun to edit it."""
+        self.checkpoint.begin_clip(self.clip)
         return self.checkpoint.encode_clip(self.clip)
 
     def spec(self, attention: str = "until 100% decay 1", target: str = TARGET) -> EditSpec:

@@ -50,7 +50,7 @@ class Wan:
 
     It runs on ``device`` in ``dtype``; the VAE has full precision. The text encoder is loaded where
     prompts are encoded. The models that are shown a clip, VACE and image to video, are shown the
-    last one that was encoded. The members are those of
+    last one that was begun. The members are those of
     :class:`grainspec_runtime.backbones.family.Checkpoint`.
     """
 
@@ -110,18 +110,16 @@ class Wan:
         """Encode the prompt of the unconditional pass under a plan."""
         return self.text.encode("" if plan.attention.unconditional == "empty_prompt" else negative)
 
+    def begin_clip(self, frames: Frames) -> None:
+        """Show the models that are shown an image the first frame from now on."""
+        self.text.leave_device()
+        self._inputs.begin(frames)
+
     def encode_clip(self, frames: Frames) -> Tensor:
         """Encode frames, uint8 ``[frames, H, W, 3]``, to latents, float32 ``[F, c, h, w]``.
 
-        Models that are shown an image are shown their first one from now on. Raises GrainError
-        (G505) for NaN or infinity.
+        Raises GrainError (G505) for NaN or infinity.
         """
-        latents = self.encode_prediction(frames)
-        self._inputs.begin(frames)
-        return latents
-
-    def encode_prediction(self, frames: Frames) -> Tensor:
-        """Encode frames that are not the clip; raises G505 for NaN or infinity."""
         self.text.leave_device()
         with self._using("vae"):
             return clips.encode_clip(self.pipe.vae, frames, self.device)

@@ -105,6 +105,6 @@ class ImageInputs(TextInputs):
         size = tuple(latents_1cFhw.shape[-2:])
         if self._condition is None or size != (height, width) or max(frames) >= count:
             message = "the latents are not those of the clip whose first frame the model is shown"
-            raise fail("G404", message, "Encode the clip before its latents are denoised.")
+            raise fail("G404", message, "Begin the clip by `begin_clip`, then denoise it.")
         condition = self._condition.to(latents_1cFhw.device)
         return condition if condition.shape[2] == 1 else condition[:, :, list(frames)]
