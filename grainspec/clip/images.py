@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import struct
+import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +45,7 @@ def open_image(path: Path) -> Image.Image:
     from PIL import Image
 
     require_regular(path)
-    with _quietly():
+    with _quiet:
         image = Image.open(path, formats=_FORMATS)
     if image.format == "TIFF":
         image.filename = ""  # with it, Pillow maps the pixels, and turns them wrongly by EXIF
@@ -58,7 +57,7 @@ def open_image(path: Path) -> Image.Image:
 
 def is_still(image: Image.Image) -> bool:
     """Whether a file has one picture, not several as an animation or a document of pages has."""
-    with _quietly():
+    with _quiet:
         return getattr(image, "n_frames", 1) == 1
 
 
@@ -71,7 +70,7 @@ def shown_size(image: Image.Image) -> tuple[int, int]:
 def upright(image: Image.Image) -> Image.Image:
     """The image as a viewer shows it: rotated and mirrored as its EXIF orientation says."""
     orientation(image)
-    with _quietly():
+    with _quiet:
         image.load()  # Pillow rotates TIFF files by itself, and then removes their tag
     turn = _turns().get(orientation(image))
     return image if turn is None else image.transpose(turn)
@@ -80,12 +79,12 @@ def upright(image: Image.Image) -> Image.Image:
 def orientation(image: Image.Image) -> int:
     """The EXIF orientation of an image, 1 to 8; 1 if it has none or a wrong one."""
     if image.format == "TIFF":
-        with _quietly():
+        with _quiet:
             image.load()
     elif image.format == "PNG" and "exif" not in image.info and not _tagged_behind(image):
         return 1  # without this, Pillow decodes a PNG to look for a tag behind its pixels
     try:
-        with _quietly():
+        with _quiet:
             tag = image.getexif().get(_ORIENTATION, 1)
     except unreadable():  # a broken tag: viewers ignore it
         return 1
@@ -112,12 +111,33 @@ def transparency(image: Image.Image) -> float:
     return 1 - opaque / (image.width * image.height)
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Drop Pillow's warnings about odd tags: what cannot be read raises."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+class _Quiet:
+    """A context manager that drops warnings, as long as any thread is inside.
+
+    Filters of warnings belong to the process: the first thread saves them, the last one restores.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._saved = warnings.catch_warnings()
+                self._saved.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._saved.__exit__(None, None, None)
+
+
+_quiet = _Quiet()
+"""For Pillow's warnings about odd tags: what cannot be read raises."""
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

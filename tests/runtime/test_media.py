@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from fractions import Fraction
 from pathlib import Path
 
@@ -75,6 +76,19 @@ def test_odd_sizes_are_padded(tmp_path: Path) -> None:
 def test_folders_of_frames(clip: ClipFolder) -> None:
     crop = FrameCrop((16.0, 0.0, 64.0, 48.0), 24, 24)
     assert decode.decode_frames(clip.root / "clip", [0, 3], crop).shape == (2, 24, 24, 3)
+
+
+def test_images_that_are_read_at_once_keep_their_order(tmp_path: Path) -> None:
+    for number in range(40):
+        Image.new("RGB", (64, 32), (6 * number, 0, 0)).save(tmp_path / f"{number:03}.png")
+    before, crop = list(warnings.filters), FrameCrop((0, 0, 64, 32), 64, 32)
+    reds = decode.decode_frames(tmp_path, range(1, 40, 2), crop)[..., 0]
+    assert (reds == np.arange(6, 240, 12)[:, None, None]).all()
+    for number in (30, 20, 10):
+        (tmp_path / f"{number:03}.png").write_bytes(b"no image")
+    with pytest.raises(GrainError, match=r"G302: cannot read .*010\.png"):
+        decode.decode_frames(tmp_path, range(40), crop)
+    assert warnings.filters == before
 
 
 def test_a_file_that_cannot_be_decoded_is_coded(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from grainspec.diagnostics import fail
 Frames = npt.NDArray[np.uint8]
 
 
+_THREADS = 8
+"""How many images are read at once, at most."""
 _DECORD_FORMATS = frozenset({"mp4", "matroska"})
 """Containers in which decord's frame k is the k-th displayed frame. In others it may not be."""
 
@@ -34,10 +37,9 @@ def decode_frames(path: Path, frames: Sequence[int], crop: FrameCrop) -> Frames:
     """
     images = still_images(path)
     if images is not None:
-        pictures = _of_images(path, images, frames)
-    else:
-        reader = _decord_reader(path)
-        pictures = _with_decord(reader, path, frames) if reader else _with_pyav(path, frames)
+        return np.stack(_of_images(path, images, frames, crop))
+    reader = _decord_reader(path)
+    pictures = _with_decord(reader, path, frames) if reader else _with_pyav(path, frames)
     scaled = [np.asarray(crop.frame(picture)) for picture in pictures]
     if len(scaled) < len(frames):
         message = f"only {len(scaled)} of {len(frames)} frames of {path} can be decoded"
@@ -58,17 +60,23 @@ def decode_lossless(path: Path, count: int) -> Frames:
 
 
 def _of_images(
-    path: Path, images: list[tuple[int, Path]], frames: Sequence[int]
-) -> Iterator[Image.Image]:
-    for number in frames:
+    path: Path, images: list[tuple[int, Path]], frames: Sequence[int], crop: FrameCrop
+) -> list[Frames]:
+    """Read images, several at once: Pillow decodes and scales without Python's lock."""
+
+    def scaled(number: int) -> Frames:
         if number >= len(images):
             raise fail("G302", f"{path} has no frame {number}")
         place = images[number][1]
         try:
             with open_image(place) as image:
-                yield upright(image)
+                picture = upright(image)
         except unreadable() as error:
             raise fail("G302", f"cannot read {place}") from error
+        return np.asarray(crop.frame(picture))
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        return list(threads.map(scaled, frames))
 
 
 def _decord_reader(path: Path) -> Any | None:
