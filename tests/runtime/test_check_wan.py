@@ -27,7 +27,8 @@ FAULTS = [
      "latents", "a frame of the clip was changed"),
     (latents, "return clip_1cFhw[0].transpose(0, 1)", "return clip_1cFhw[0].transpose(0, 1).flip(-1)",
      "latents", "latents are mirrored"),
-    (latents, "to_tensor(frames)", "to_tensor(frames)[:5]", "latents", "there are 2 latent frames"),
+    (latents, "to_tensor(frames, device)", "to_tensor(frames, device)[:5]",
+     "latents", "there are 2 latent frames"),
     # passes
     (checkpoint, "index * len(frames) :][: len(frames)]", "0:][: len(frames)]",
      "tokens", "receives other tokens in frame"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,8 +23,10 @@ from grainspec.diagnostics import fail
 Frames = npt.NDArray[np.uint8]
 
 
-_THREADS = 8
+_AT_ONCE = 8
 """How many images are read at once, at most."""
+_PIXELS_AT_ONCE = 1 << 25
+"""Pixels of these images, at most, unless one alone has more."""
 _DECORD_FORMATS = frozenset({"mp4", "matroska"})
 """Containers in which decord's frame k is the k-th displayed frame. In others it may not be."""
 
@@ -75,8 +78,18 @@ def _of_images(
             raise fail("G302", f"cannot read {place}") from error
         return np.asarray(crop.frame(picture))
 
-    with ThreadPoolExecutor(_THREADS) as threads:
+    with ThreadPoolExecutor(_at_once(images)) as threads:
         return list(threads.map(scaled, frames))
+
+
+def _at_once(images: list[tuple[int, Path]]) -> int:
+    """How many images of a folder to read at once, by the size of the first one."""
+    try:
+        with open_image(images[0][1]) as image:
+            pixels = image.width * image.height
+    except unreadable():  # reading it says so
+        return 1
+    return max(1, min(_AT_ONCE, os.cpu_count() or 1, _PIXELS_AT_ONCE // max(1, pixels)))
 
 
 def _decord_reader(path: Path) -> Any | None:

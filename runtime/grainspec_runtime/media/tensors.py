@@ -11,9 +11,13 @@ from grainspec_runtime.media.decode import Frames
 
 
 def to_tensor(frames: Frames, device: torch.device | str = "cpu") -> Tensor:
-    """Convert uint8 ``[F, H, W, 3]`` to float32 ``[F, 3, H, W]`` in [-1, 1], on a device."""
-    levels = torch.from_numpy(frames.copy()).to(device)
-    return levels.permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
+    """Convert uint8 ``[F, H, W, 3]`` to float32 ``[F, 3, H, W]`` in [-1, 1], on a device.
+
+    The result is the same on every device.
+    """
+    levels = torch.from_numpy(frames.copy()).to(device).permute(0, 3, 1, 2).contiguous()
+    half = torch.tensor(127.5, device=device)  # CUDA multiplies by 1 / x for a number x of Python
+    return levels.float() / half - 1
 
 
 def to_frames(tensor: Tensor) -> Frames:
