@@ -121,7 +121,7 @@ def check_method(
                 message = f"`{what}` has no effect with `method {method.name}`"
                 cure = f"Remove `{what}`."
                 if what in owned(settings_of(Method), method.name):
-                    cure = f"Remove it, or write it in `method {method.name}`, which has its own."
+                    cure = f"Remove `{what}`: the method has a setting of this name."
                 yield Diagnostic("G111", message, cure, span)
     yield from _regions(spec, method)
     if "context" not in absent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.numbers import first_steps, percent_text
@@ -26,6 +27,21 @@ def smoothing_of(spec: EditSpec, process: EditingName) -> Sampler | Method | Non
     return owner if owner.smooth_from < 1 else None
 
 
+def steps_left(share: float, steps: int) -> int:
+    """How many steps there are after the share of the steps that are not smoothed."""
+    return steps - first_steps(share, steps)
+
+
+def is_default(owner: Sampler | Method) -> bool:
+    """Whether the setting has its default."""
+    return bool(owner.smooth_from == type(owner).model_fields["smooth_from"].default)
+
+
+def is_smoothed(owner: Sampler | Method, steps: int) -> bool:
+    """Whether all frames that have two neighbours are smoothed; ``owner`` has the setting."""
+    return steps_left(owner.smooth_from, steps) >= _STEPS
+
+
 def check_smoothing(owner: Sampler | Method, sampler: Sampler) -> Iterator[Diagnostic]:
     """Check that two steps are smoothed, and stay so (G111); ``owner`` has the setting."""
     share, steps, span = owner.smooth_from, sampler.steps, owner.span_of("smooth_from")
@@ -34,18 +50,27 @@ def check_smoothing(owner: Sampler | Method, sampler: Sampler) -> Iterator[Diagn
     if sampler.method == "unipc":
         message = "`unipc` undoes most of `smooth_from`: it corrects a step by those before it, "
         message += "which were not smoothed"
-        yield Diagnostic("G111", message, "Write `ddim`.", sampler.span_of("method"))
+        cure = f"Write `ddim`, or {_written(owner, 1)}."
+        yield Diagnostic("G111", message, cure, sampler.span_of("method"))
         return
-    left = steps - first_steps(share, steps)
-    if left >= _STEPS:
+    if is_smoothed(owner, steps):
         return
     what = f"`smooth_from {percent_text(share)}`"
-    message = f"{what} smooths every second frame only: it leaves one step of {steps}"
-    if not left:
-        message = f"{what} has no effect: it leaves no step of {steps}"
-    enough = (it for it in (0.8, 0.5, 0.0) if steps - first_steps(it, steps) >= _STEPS)
-    lower = next(enough, None)
-    cure = f"Write more `steps`: {_STEPS} of them smooth the clip."
-    if lower is not None:
-        cure = f"Write a lower percentage, such as `smooth_from {percent_text(lower)}`."
+    if is_default(owner):
+        what = f"the default {what}"
+    message = f"{what} has no effect: it leaves no step of {steps}"
+    if steps_left(share, steps):
+        message = f"{what} smooths every second frame only: it leaves one step of {steps}"
+    lower = next((it for it in (0.8, 0.5, 0.0) if steps_left(it, steps) >= _STEPS), None)
+    if lower is None:
+        enough = next(it for it in count(steps) if is_smoothed(owner, it))
+        cure = f"Write `steps {enough}`."
+    else:
+        cure = f"Write a lower percentage, such as {_written(owner, lower)}."
     yield Diagnostic("G111", message, cure, span)
+
+
+def _written(owner: Sampler | Method, share: float) -> str:
+    """Return the setting as it is to be written."""
+    setting = f"smooth_from {percent_text(share)}"
+    return f"`method {owner.name} {{ {setting} }}`" if isinstance(owner, Method) else f"`{setting}`"

@@ -61,7 +61,7 @@ class Known:
         if owner := smoothing_of(spec, spec.sampler.process or self.default_process):
             from grainspec_runtime.flow.guide import check_interpolation
 
-            yield from check_interpolation(owner, len(plan.frames))
+            yield from check_interpolation(owner, frames=len(plan.frames), steps=spec.sampler.steps)
         if flow := flow_of(spec):
             from grainspec_runtime.flow.guide import check_flow
 

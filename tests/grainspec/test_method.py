@@ -283,6 +283,21 @@ def test_a_mask_of_words_needs_a_word_of_the_source() -> None:
             ["`middle` has no effect with `smooth_from 100%`"],
         ),
         ("controlvideo { middle mean } control pose", []),
+        (
+            "controlvideo control pose sampler { steps 3 }",
+            [
+                "the default `smooth_from 60%` smooths every second frame only: it leaves one step "
+                "of 3"
+            ],
+        ),
+        (
+            "controlvideo { smooth_from 50% } control pose sampler unipc { smooth_from 20% }",
+            [
+                "`unipc` undoes most of `smooth_from`: it corrects a step by those before it, "
+                "which were not smoothed",
+                "`smooth_from` has no effect with `method controlvideo`",
+            ],
+        ),
         ("dmt { motion 0% first_rate 0.5 }", ["`first_rate` has no effect with `motion 0%`"]),
         (
             "dmt { updates 0 motion 10% last_rate 0.1 }",

@@ -70,7 +70,7 @@ def found(line: str, head: str = HEAD) -> list[tuple[str, str, str]]:
             "sampler { process invert_and_sample steps 1 smooth_from 0% }",
             "G111",
             "`smooth_from 0%` smooths every second frame only: it leaves one step of 1",
-            "Write more `steps`: 2 of them smooth the clip.",
+            "Write `steps 2`.",
             "0%",
         ),
         (
@@ -85,8 +85,15 @@ def found(line: str, head: str = HEAD) -> list[tuple[str, str, str]]:
             "G111",
             "`unipc` undoes most of `smooth_from`: it corrects a step by those before it, "
             "which were not smoothed",
-            "Write `ddim`.",
+            "Write `ddim`, or `smooth_from 100%`.",
             "unipc",
+        ),
+        (
+            "sampler { process invert_and_sample steps 1 smooth_from 80% }",
+            "G111",
+            "`smooth_from 80%` has no effect: it leaves no step of 1",
+            "Write `steps 8`.",
+            "80%",
         ),
         (
             "sampler { process flow_edit smooth_from 80% }",

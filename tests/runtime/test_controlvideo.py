@@ -284,10 +284,11 @@ def test_a_flow_without_opencv_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     method = Method(name="controlvideo")
     monkeypatch.setattr(guide, "find_spec", lambda name: None)
     with pytest.raises(GrainError, match=r"G501: `middle flow` requires .* or write `middle mean`"):
-        list(check_interpolation(method, 3))
-    assert list(check_interpolation(method.replaced({}, middle="mean"), 3)) == []
+        list(check_interpolation(method, frames=3, steps=9))
+    mean = method.replaced({}, middle="mean")
+    assert list(check_interpolation(mean, frames=3, steps=9)) == []
     with pytest.raises(GrainError, match=r"G501: `smooth_from` requires .* or remove it"):
-        list(check_interpolation(Sampler(smooth_from=0.8), 3))
+        list(check_interpolation(Sampler(smooth_from=0.8), frames=3, steps=9))
 
 
 @pytest.mark.parametrize(
@@ -295,8 +296,10 @@ def test_a_flow_without_opencv_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     [
         ("", "sampler.smooth_from=80%", 2, "no effect on 2 frames"),
         ("", "sampler.smooth_from=80%", 3, ""),
-        ("method controlvideo control pose", "video.step=1", 1, "no effect on 1 frame:"),
+        ("", "sampler.smooth_from=99%", 2, "has no effect: it leaves no step of 30"),
+        ("method controlvideo control pose", "method.smooth_from=50%", 1, "no effect on 1 frame:"),
         ("method controlvideo control pose", "method.smooth_from=100%", 1, ""),
+        ("method controlvideo control pose", "video.step=1", 1, ""),
     ],
 )
 def test_there_must_be_frames_to_smooth(line: str, settings: str, frames: int, said: str) -> None:

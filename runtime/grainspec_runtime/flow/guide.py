@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from grainspec.checks.smoothing import is_default, is_smoothed
 from grainspec.diagnostics import Diagnostic, fail
 from grainspec.model.spec import Flow, Method, Sampler
 from grainspec.plan.mask_plan import MaskPlan
@@ -37,13 +38,18 @@ def check_flow(flow: Flow, base: Path, plan: MaskPlan) -> None:
         raise fail("G502", message, "Check the path.", flow.span_of("weights"))
 
 
-def check_interpolation(owner: Sampler | Method, frames: int) -> Iterator[Diagnostic]:
+def check_interpolation(
+    owner: Sampler | Method, *, frames: int, steps: int
+) -> Iterator[Diagnostic]:
     """Check what smooths a clip of so many frames: ``owner`` has `smooth_from`.
 
-    Warns (G111) if no frame has two neighbours. Raises GrainError (G501) if frames are interpolated
+    Warns (G111) if no frame has two neighbours, unless `smooth_from` has its default, or was
+    warned of because of the ``steps``. Raises GrainError (G501) if frames are interpolated
     along optical flow, and OpenCV is missing.
     """
     if frames < 3:
+        if is_default(owner) or not is_smoothed(owner, steps):
+            return
         few = "1 frame" if frames == 1 else f"{frames} frames"
         message = f"`smooth_from` has no effect on {few}: it replaces frames between two others"
         yield Diagnostic("G111", message, "Remove it.", owner.span_of("smooth_from"))

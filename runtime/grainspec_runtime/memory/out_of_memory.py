@@ -24,6 +24,7 @@ from grainspec_runtime.memory.savings import (
 from grainspec_runtime.models.options import LoadOptions
 
 _VAE_STAGES = ("read clip", "decode")
+_SMOOTHED = ("sample", "reconstruct")
 _GUIDED = ("sample", "edit")
 """The stages whose predictions have an unconditional pass, too."""
 
@@ -76,9 +77,10 @@ def out_of_memory(
         savings = of_denoiser(plan, memory, context, passes=2 if stage in _GUIDED else 1)
         if stage == "sample" and inject:
             savings.append(of_injection(plan, memory, inject, context))
-        if stage == "sample" and smooths:
-            said = {saving.how for saving in savings}
-            savings += [it for it in of_vae(plan, memory, loading) if it.how not in said]
+        if stage in _SMOOTHED and smooths:
+            more = {saving.how: saving for saving in of_vae(plan, memory, loading)}
+            savings = [max(it, more.pop(it.how, it), key=lambda one: one.size) for it in savings]
+            savings += more.values()
     if checkpoint.device.type != "cpu":  # on a CPU there is nowhere to move weights to
         full = checkpoint.dtype == torch.float32
         savings += of_weights(memory, loading, of_vae=stage in _VAE_STAGES, full=full)

@@ -37,7 +37,6 @@ class InvertAndSample(WithInversion):
         "VideoGrain's code records the features that it injects during the inversion; here a pass "
         "over the inversion's latents computes them at the step's own timestep, because cached "
         "inversions and resumed runs then suffice.",
-        "The paper does not smooth the clip; `smooth_from` does, because it flickers less then.",
     )
 
     def run(
