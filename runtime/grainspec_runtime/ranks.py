@@ -1,11 +1,11 @@
 """The processes of torch.distributed that share a clip.
 
 Each process loads the model and makes the same edit, in step. They share the latent tokens of each
-pass of a transformer (:mod:`grainspec_runtime.modulation.part`), or the windows of a long clip: of
-those of a prediction, process r of R runs r, r + R, r + 2R, …, and receives the results of the
-others. Every process then adds all of them in the order of the windows, as one process alone does:
-where the network rounds alike, the edit is bit-identical to that of one process, and the processes
-cannot drift apart.
+pass of a transformer (:mod:`grainspec_runtime.modulation.part`) and the rows of frames that its VAE
+decodes, or the windows of a long clip: of those of a prediction, process r of R runs r, r + R, r +
+2R, …, and receives the results of the others. Every process then adds all of them in the order of
+the windows, as one process alone does: where the network rounds alike, the edit is bit-identical to
+that of one process, and the processes cannot drift apart.
 
 What depends on the cache or on other files, they do only if all of them agree.
 """

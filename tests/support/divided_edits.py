@@ -3,9 +3,9 @@
     python divided_edits.py FOLDER
 
 FOLDER is for caches. Prints a line of JSON for each process. It has, for each case: how many frames
-the denoiser ran on in one process and here, the largest difference of the latents (the first
-process alone knows these), the step that a run resumed at, whether both processes have the same
-frames, and the division. Then come the codes of the errors that end an edit whose denoiser gives
+the denoiser ran on, and how many were decoded, in one process and here, the largest difference of
+the latents (the first process alone knows these), the step that a run resumed at, whether both
+processes have the same frames, and the division. Then come the codes of the errors that end an edit whose denoiser gives
 NaN in one process, one by ring attention, and one of a single window.
 """
 
@@ -31,6 +31,7 @@ from grainspec.text.override import override
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.families.animatediff.checkpoint import AnimateDiff
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
+from grainspec_runtime.backbones.unets.checkpoint import UNetCheckpoint
 from grainspec_runtime.editing import edit, resume
 from grainspec_runtime.editing.result import EditResult
 from grainspec_runtime.models.options import Parallel
@@ -46,7 +47,7 @@ CASES = {
     "smoothed": ("sampler.smooth_from=0%",),
     "fatezero": ("method.name=fatezero", "method.local_blend=0%", "sampler.eta=0"),
 }
-seen: dict[str, Any] = {"frames": 0, "latents": None, "factor": 1.0}
+seen: dict[str, Any] = {"frames": 0, "decoded": 0, "latents": None, "factor": 1.0}
 
 
 def spec_of(case: str) -> EditSpec:
@@ -59,7 +60,7 @@ def edited(
     spec: EditSpec, parallel: Parallel | None, *, stop: int = 0, cache: bool = False
 ) -> EditResult:
     """Make an edit; ``stop`` ends it after so many sampling steps."""
-    seen.update(frames=0, latents=None)
+    seen.update(frames=0, decoded=0, latents=None)
 
     def progress(stage: str, done: int, total: int) -> None:
         if stop and (stage, done) == ("sample", stop * total // spec.sampler.steps) and done:
@@ -79,6 +80,13 @@ def watch() -> None:
         return frames.decoded(checkpoint, latents, ranks)
 
     edit.decoded = decoded
+    decode = UNetCheckpoint.decode_clip
+
+    def decoding(checkpoint: Any, latents: Tensor) -> Any:
+        seen["decoded"] += len(latents)
+        return decode(checkpoint, latents)
+
+    UNetCheckpoint.decode_clip = decoding  # type: ignore[method-assign]
 
 
 def counted(predict: Any) -> Any:
@@ -90,13 +98,14 @@ def counted(predict: Any) -> Any:
     return counting
 
 
-def compared(result: EditResult, wanted: Tensor | None, alone: int) -> list[object]:
+def compared(result: EditResult, wanted: Tensor | None, alone: list[int]) -> list[object]:
     """Return what is said of a case; ``wanted`` are the latents of one process."""
     other = torch.from_numpy(result.edited.copy())
     dist.broadcast(other, 1)
     same = bool(np.array_equal(other.numpy(), result.edited))
     apart = None if wanted is None else float((seen["latents"] - wanted).abs().max())
-    return [alone, seen["frames"], apart, result.resumed_at, same, result.division]
+    here = [seen["frames"], seen["decoded"]]
+    return [alone, here, apart, result.resumed_at, same, result.division]
 
 
 def stopped(spec: EditSpec) -> None:
@@ -124,10 +133,10 @@ def work(folder: Path) -> list[object]:
     watch()
     cases: dict[str, list[object]] = {}
     for case in CASES:
-        spec, wanted, alone = spec_of(case), None, 0
+        spec, wanted, alone = spec_of(case), None, [0, 0]
         if number == 0:
             edited(spec, None)
-            wanted, alone = seen["latents"], seen["frames"]
+            wanted, alone = seen["latents"], [seen["frames"], seen["decoded"]]
         cases[case] = compared(edited(spec, "auto"), wanted, alone)
         if case != "demo-image":
             continue

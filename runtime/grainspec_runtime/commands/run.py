@@ -147,9 +147,10 @@ def run(
     With --gpus, the command runs in as many processes, each on its GPU. For a model with a UNet,
     each runs some of the windows of the spec's `context`, and encodes and decodes some of the
     frames. For a video transformer, each has a part of the latent tokens, and decodes some rows of
-    the frames; memory is divided too. --parallel says by what self-attention is divided: with two
-    GPUs, guidance is faster. The edit equals that of one GPU up to rounding. run.json says how the
-    clip was divided.
+    the frames; the memory of these is divided too, but not that of encoding the clip. --parallel
+    says by what self-attention is divided: for an edit with guidance on two GPUs, guidance is
+    usually the fastest. The edit equals that of one GPU up to rounding. run.json says how the clip
+    was divided.
 
     With --again, SPEC is a run's folder, and the new run is written to runs/RUN-again by default.
     It is said whether both edits are bit-identical. Options on the command line replace those of

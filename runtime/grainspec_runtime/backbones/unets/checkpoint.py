@@ -139,7 +139,7 @@ class UNetCheckpoint(ABC):
         return latents
 
     def begin_clip(self, frames: Frames) -> None:
-        """Return: the denoiser is shown latents alone."""
+        """Do nothing: the denoiser gets latents alone."""
         return
 
     def decode_clip(self, latents_Fchw: Tensor) -> Frames:

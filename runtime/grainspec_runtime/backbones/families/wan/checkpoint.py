@@ -49,8 +49,8 @@ class Wan:
     """A frozen Wan checkpoint, as a stock pipeline.
 
     It runs on ``device`` in ``dtype``; the VAE has full precision. The text encoder is loaded where
-    prompts are encoded. The models that are shown a clip, VACE and image to video, are shown the
-    last one that was begun. The members are those of
+    prompts are encoded. VACE and image-to-video models also get the clip, or an image of it, that
+    :meth:`begin_clip` was last called with. The members are those of
     :class:`grainspec_runtime.backbones.family.Checkpoint`.
     """
 
@@ -111,7 +111,7 @@ class Wan:
         return self.text.encode("" if plan.attention.unconditional == "empty_prompt" else negative)
 
     def begin_clip(self, frames: Frames) -> None:
-        """Show the models that are shown an image the first frame from now on."""
+        """Use the clip's first frame as the image condition of image-to-video models."""
         self.text.leave_device()
         self._inputs.begin(frames)
 
@@ -125,8 +125,13 @@ class Wan:
             return clips.encode_clip(self.pipe.vae, frames, self.device)
 
     def decode_clip(self, latents_Fchw: Tensor) -> Frames:
-        """Decode latents to frames, uint8 ``[frames, H, W, 3]``; raises G505 for NaN."""
+        """Decode latents to frames, uint8 ``[frames, H, W, 3]``; raises G505 for NaN.
+
+        Processes that share a clip decode the first one's latents.
+        """
         self.text.leave_device()
+        if self._shared is not None:
+            latents_Fchw = self._shared.same(latents_Fchw.to(self.device))
         with self._using("vae"):
             return clips.decode_clip(self.pipe.vae, latents_Fchw, self.device)
 

@@ -1,10 +1,10 @@
 """Divide the decoder of Wan's VAE between processes: each decodes some rows of the clip's frames.
 
 Only its convolutions and the attention in its middle see more than one place. A convolution reads
-one row beyond those of its process, which the neighbours send; attention, at the resolution of
-latents, has whole frames in every process. So time and activations are divided, and the frames are
-those of one process to rounding: kernels may round differently for other heights. Fang et al.
-(arXiv 2411.01738, *Parallel VAE*) divide decoders in this way.
+one row beyond those of its process on either side, which the processes exchange; attention, at the
+resolution of latents, has whole frames in every process. So time and activations are divided, and
+the frames are those of one process to rounding: kernels may round differently for other heights.
+Fang et al. (arXiv 2411.01738, *Parallel VAE*) divide decoders in this way.
 
 The encoder is not divided: the steps of an edit begin with its latents, and add to every difference
 of rounding.
@@ -29,7 +29,8 @@ def divide_rows(decoder: nn.Module) -> None:
 
     The processes are those of torch.distributed: all of them have to call it with the same latents,
     and get the whole output. Latents, or tiles, of fewer rows than processes are not divided. Its
-    calls raise GrainError (G755) if another process has ended.
+    calls raise GrainError (G755) if another process has ended. Raises ValueError for convolutions
+    that read more than the next row.
     """
     rows = Rows()
     decoder.register_forward_pre_hook(rows.begin)
@@ -38,7 +39,9 @@ def divide_rows(decoder: nn.Module) -> None:
         if isinstance(module, WanAttentionBlock):
             module.register_forward_pre_hook(rows.gather)
             module.register_forward_hook(rows.keep_own)
-        elif isinstance(module, nn.Conv2d | nn.Conv3d) and module.kernel_size[-2] == 3:
+        elif isinstance(module, nn.Conv2d | nn.Conv3d) and module.kernel_size[-2] > 1:
+            if module.kernel_size[-2] != 3:
+                raise ValueError(f"rows cannot be divided for kernels of {module.kernel_size}")
             module.register_forward_pre_hook(rows.add_edges)
             module.register_forward_hook(rows.remove_edges)
 
@@ -77,10 +80,11 @@ class Rows:
         return output[..., start:stop, :]
 
     def add_edges(self, module: nn.Module, args: tuple[Tensor | None, ...]) -> tuple[Any, ...]:
-        """Give a convolution, and what it is given of frames before, a row above and below."""
+        """Give a convolution the next rows above and below: of its input, and of frames before."""
         if not self._latents:
             return args
-        return tuple(None if it is None else self._with_edges(it) for it in args)
+        given = [it for it in args if it is not None]
+        return (*self._with_edges(given), *[None] * (len(args) - len(given)))
 
     def remove_edges(self, module: nn.Module, args: Any, output: Tensor) -> Tensor:
         """Remove what is computed for these rows."""
@@ -106,15 +110,21 @@ class Rows:
             [part[..., : unit * rows, :] for part, rows in zip(parts, latents, strict=True)], dim=-2
         )
 
-    def _with_edges(self, own: Tensor) -> Tensor:
-        """Return this process's rows between the nearest ones of its neighbours."""
-        edges = self._gathered(torch.stack([own[..., :1, :], own[..., -1:, :]]))
-        rows = [own]
-        if self._rank > 0:
-            rows.insert(0, edges[self._rank - 1][1])
-        if self._rank < self._ranks - 1:
-            rows.append(edges[self._rank + 1][0])
-        return torch.cat(rows, dim=-2)
+    def _with_edges(self, own: list[Tensor]) -> list[Tensor]:
+        """Return this process's rows of each between the nearest ones of its neighbours."""
+        edges = [torch.stack([it[..., :1, :], it[..., -1:, :]]) for it in own]
+        sizes = [it[0].numel() for it in edges]
+        sent = torch.cat([it.flatten(1) for it in edges], dim=1)
+        come = [part.split(sizes, dim=1) for part in self._gathered(sent)]
+        found = []
+        for number, (rows, edge) in enumerate(zip(own, edges, strict=True)):
+            around = [rows]
+            if self._rank > 0:
+                around.insert(0, come[self._rank - 1][number][1].view_as(edge[1]))
+            if self._rank < self._ranks - 1:
+                around.append(come[self._rank + 1][number][0].view_as(edge[0]))
+            found.append(torch.cat(around, dim=-2))
+        return found
 
     def _gathered(self, part: Tensor) -> list[Tensor]:
         """Return the parts of all processes, which have the same shape."""
