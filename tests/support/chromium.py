@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +94,28 @@ class Page:
         return dict(json.loads(line))
 
 
+_ATTEMPTS = 3
+"""How often to start a browser, which on a busy machine may end before it listens."""
+
+
 @contextmanager
 def opened(place: Path) -> Iterator[Page]:
     """A tab of a new browser, whose profile lies in ``place``."""
+    with ExitStack() as stack:
+        for attempt in range(1, _ATTEMPTS + 1):
+            profile = place.with_name(f"{place.name}-{attempt}")
+            try:
+                page = stack.enter_context(_started(profile))
+                break
+            except (OSError, RuntimeError) as error:
+                if attempt == _ATTEMPTS:
+                    why = profile.with_suffix(".log").read_text(errors="replace")
+                    raise RuntimeError(f"Chromium does not start: {why}") from error
+        yield page
+
+
+@contextmanager
+def _started(profile: Path) -> Iterator[Page]:
     program = chromium()
     assert program
     to_read, to_write = os.pipe()
@@ -107,15 +126,17 @@ def opened(place: Path) -> Iterator[Page]:
         os.dup2(ours[0], 3)
         os.dup2(ours[1], 4)
 
-    started = subprocess.Popen(
-        [program, "--headless", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu",
-         "--no-first-run", "--disable-dev-shm-usage", "--mute-audio", f"--user-data-dir={place}"],
-        preexec_fn=as_3_and_4,
-        pass_fds=(3, 4),
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+    with profile.with_suffix(".log").open("wb") as said:
+        started = subprocess.Popen(
+            [program, "--headless", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu",
+             "--no-first-run", "--disable-dev-shm-usage", "--mute-audio",
+             f"--user-data-dir={profile}"],
+            preexec_fn=as_3_and_4,
+            pass_fds=(3, 4),
+            stdin=subprocess.DEVNULL,
+            stderr=said,
+            stdout=subprocess.DEVNULL,
+        )  # fmt: skip
     os.close(to_read)
     os.close(from_write)
     try:
