@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -88,9 +88,7 @@ class Ranks:
         for part in own:
             raw = part.to(like.dtype).contiguous().flatten().view(torch.uint8)
             sent[end : (end := end + len(raw))] = raw
-        come = [torch.empty_like(sent) for _ in parts]
-        with exchanging():
-            dist.all_gather(come, sent)
+        come = from_all(sent)
         found = [like] * len(shapes)
         for numbers, flat in zip(parts, come, strict=True):
             end = 0
@@ -127,3 +125,15 @@ def exchanging() -> Iterator[None]:
     except RuntimeError as error:
         message = "another process of the run has ended before this one"
         raise fail("G755", message, "Read its message, and give the same command again.") from error
+
+
+def from_all(part: Tensor, group: Any = None) -> list[Tensor]:
+    """Return the parts of all processes of a group, by default of all; they have the same shape.
+
+    Raises GrainError (G755) if another process has ended.
+    """
+    part = part.contiguous()
+    parts = [torch.empty_like(part) for _ in range(dist.get_world_size(group))]
+    with exchanging():
+        dist.all_gather(parts, part, group=group)
+    return parts

@@ -5,8 +5,8 @@
 FOLDER is for caches. Prints a line of JSON for each process. It has, for each case: how many frames
 the denoiser ran on, and how many were decoded, in one process and here, the largest difference of
 the latents (the first process alone knows these), the step that a run resumed at, whether both
-processes have the same frames, and the division. Then come the codes of the errors that end an edit whose denoiser gives
-NaN in one process, one by ring attention, and one of a single window.
+processes have the same frames, and the division. Then come the codes of the errors that end an edit
+whose denoiser gives NaN in one process, one by ring attention, and one of a single window.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from grainspec_runtime.models.options import Parallel
-from grainspec_runtime.ranks import exchanging
+from grainspec_runtime.ranks import exchanging, from_all
 
 
 class Division(NamedTuple):
@@ -115,10 +115,7 @@ class Part:
 
     def gathered(self, part: Tensor, dim: int = 1) -> Tensor:
         """Return the whole of a tensor whose parts ``[…, n, …]`` are in the processes."""
-        parts = [part.new_empty(part.shape) for _ in range(self.ranks)]
-        with exchanging():
-            dist.all_gather(parts, part.contiguous(), group=self._all)
-        return torch.cat(parts, dim=dim).narrow(dim, 0, self.tokens)
+        return torch.cat(from_all(part, self._all), dim=dim).narrow(dim, 0, self.tokens)
 
     def heads_divided(self, *parts_PHnd: Tensor) -> Tensor:
         """Exchange: from all heads of this process's tokens to h heads of its group's.

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanAttentionBlock
 from torch import Tensor, nn
 
-from grainspec_runtime.ranks import exchanging
+from grainspec_runtime.ranks import from_all
 
 
 def divide_rows(decoder: nn.Module) -> None:
@@ -105,7 +105,7 @@ class Rows:
         latents = [stop - start for start, stop in pairwise(self._ends)]
         unit = own.shape[-2] // latents[self._rank]
         missing = unit * max(latents) - own.shape[-2]
-        parts = self._gathered(F.pad(own, (0, 0, 0, missing)))
+        parts = from_all(F.pad(own, (0, 0, 0, missing)))
         return torch.cat(
             [part[..., : unit * rows, :] for part, rows in zip(parts, latents, strict=True)], dim=-2
         )
@@ -115,7 +115,7 @@ class Rows:
         edges = [torch.stack([it[..., :1, :], it[..., -1:, :]]) for it in own]
         sizes = [it[0].numel() for it in edges]
         sent = torch.cat([it.flatten(1) for it in edges], dim=1)
-        come = [part.split(sizes, dim=1) for part in self._gathered(sent)]
+        come = [part.split(sizes, dim=1) for part in from_all(sent)]
         found = []
         for number, (rows, edge) in enumerate(zip(own, edges, strict=True)):
             around = [rows]
@@ -125,11 +125,3 @@ class Rows:
                 around.append(come[self._rank + 1][number][0].view_as(edge[0]))
             found.append(torch.cat(around, dim=-2))
         return found
-
-    def _gathered(self, part: Tensor) -> list[Tensor]:
-        """Return the parts of all processes, which have the same shape."""
-        part = part.contiguous()
-        parts = [torch.empty_like(part) for _ in range(self._ranks)]
-        with exchanging():
-            dist.all_gather(parts, part)
-        return parts
