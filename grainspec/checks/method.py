@@ -126,8 +126,7 @@ def check_method(
     yield from _regions(spec, method)
     if "context" not in absent:
         yield from check_method_settings(spec, method)
-    if method.name == "controlvideo":
-        yield from check_smoothing(method, sampler)
+    yield from check_smoothing(spec, method.name)
     if method.name in SOURCE_MAPS:
         yield from check_aligned_prompts(spec, method)
     yield from _decided(spec, method, traits.decides)

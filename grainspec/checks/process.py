@@ -43,7 +43,7 @@ def _invert_and_sample(spec: EditSpec) -> Iterator[Diagnostic]:
             message = f"`{setting}` has no effect with `process invert_and_sample`"
             cure = f"Remove `{setting}`: it is for `process flow_edit`."
             yield Diagnostic("G111", message, cure, sampler.span_of(setting))
-    yield from check_smoothing(sampler, sampler)
+    yield from check_smoothing(spec, "invert_and_sample")
     if sampler.seed and not sampler.eta:
         message = f"`seed {sampler.seed}` has no effect: nothing is random with `eta 0`"
         cure = "Remove it."

@@ -17,14 +17,9 @@ _STEPS = 2
 
 def smoothing_of(spec: EditSpec, process: EditingName) -> Sampler | Method | None:
     """What smooths the clip: the sampler of ``process``, or a method; None if nothing does."""
-    owner: Sampler | Method = spec.sampler
-    if spec.method:
-        if spec.method.name != "controlvideo":
-            return None
-        owner = spec.method
-    elif process != "invert_and_sample":
-        return None
-    return owner if owner.smooth_from < 1 else None
+    name = spec.method.name if spec.method else process
+    owner = {"controlvideo": spec.method, "invert_and_sample": spec.sampler}.get(name)
+    return owner if owner is not None and owner.smooth_from < 1 else None
 
 
 def steps_left(share: float, steps: int) -> int:
@@ -42,11 +37,12 @@ def is_smoothed(owner: Sampler | Method, steps: int) -> bool:
     return steps_left(owner.smooth_from, steps) >= _STEPS
 
 
-def check_smoothing(owner: Sampler | Method, sampler: Sampler) -> Iterator[Diagnostic]:
-    """Check that two steps are smoothed, and stay so (G111); ``owner`` has the setting."""
-    share, steps, span = owner.smooth_from, sampler.steps, owner.span_of("smooth_from")
-    if share == 1:
+def check_smoothing(spec: EditSpec, process: EditingName) -> Iterator[Diagnostic]:
+    """Check that two steps are smoothed, and stay so (G111), if the clip is."""
+    owner, sampler = smoothing_of(spec, process), spec.sampler
+    if owner is None:
         return
+    share, steps, span = owner.smooth_from, sampler.steps, owner.span_of("smooth_from")
     if sampler.method == "unipc":
         message = "`unipc` undoes most of `smooth_from`: it corrects a step by those before it, "
         message += "which were not smoothed"

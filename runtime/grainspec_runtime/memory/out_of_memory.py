@@ -25,6 +25,7 @@ from grainspec_runtime.models.options import LoadOptions
 
 _VAE_STAGES = ("read clip", "decode")
 _SMOOTHED = ("sample", "reconstruct")
+"""The stages in which the VAE works, too, if the clip is smoothed."""
 _GUIDED = ("sample", "edit")
 """The stages whose predictions have an unconditional pass, too."""
 
