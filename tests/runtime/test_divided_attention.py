@@ -21,7 +21,7 @@ from grainspec_runtime.attention.partial_result import joined
 from grainspec_runtime.attention.plain import plain_part
 from grainspec_runtime.modulation.clip import ClipAttention
 from grainspec_runtime.modulation.layers import AttentionLayer
-from grainspec_runtime.modulation.part import Division
+from grainspec_runtime.modulation.part import Division, copy
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
 OWN = AttentionLayer("a", 0, "self", 0)
@@ -92,9 +92,20 @@ def test_every_division_is_the_whole(tmp_path: Path) -> None:
         paths.append(tmp_path / f"{seed}.plan")
         save_plan(drawn_plan(seed, frames, size), paths[-1])
     lines = printed("divided_attention.py", *paths)
-    ways = [[3, 1]] * 3 * 3 + [[4, 1], [4, 2], [4, 4]] * 3 * 4
+    ways = [[3, 1], [3, 3]] * 3 * 3 + [[4, 1], [4, 2], [4, 4]] * 3 * 4
     assert [line[:2] for line in lines] == ways
     assert max(max(line[2:]) for line in lines) < 1e-5, lines
+
+
+@pytest.mark.parametrize("width", [8, 4, 3])
+@pytest.mark.parametrize("first", [0, 4, 1])
+def test_copies_have_the_same_bits(width: int, first: int) -> None:
+    # aligned rows, and rows that cannot be copied by eight bytes
+    bits = torch.arange(first + 2 * 5 * width, dtype=torch.int16) - 9  # NaNs among them
+    source = bits.view(torch.bfloat16)[first:].view(2, 5, width).transpose(0, 1)
+    to = torch.zeros(5, 2, 2 * width, dtype=torch.bfloat16)[:, :, width:]
+    copy(source, to)
+    assert torch.equal(to.contiguous().view(torch.int16), source.contiguous().view(torch.int16))
 
 
 def test_as_much_ulysses_as_the_heads_allow() -> None:

@@ -24,7 +24,7 @@ from grainspec_runtime.modulation.layers import AttentionLayer
 from grainspec_runtime.modulation.part import Division
 from grainspec_runtime.modulation.parts import Parts
 
-HEADS, WIDTH = 4, 8
+HEADS, WIDTH = 12, 8
 OWN, TEXT = AttentionLayer("a", 0, "self", 0), AttentionLayer("b", 0, "cross", 0)
 CALLS = ((OWN, 9), (OWN, 0), (TEXT, 0))
 """Layers and steps: the last step is plain."""
@@ -58,7 +58,7 @@ def differences(plans: list[MaskPlan], expected: list[list[Tensor]]) -> list[lis
     found = []
     for plan, outs in zip(plans, expected, strict=True):
         qkv, text = drawn(plan)
-        for ulysses in (1, 2, 4):
+        for ulysses in (1, 2, 3, 4):
             ranks = torch.distributed.get_world_size()
             if ranks % ulysses:
                 continue

@@ -120,17 +120,26 @@ class Part:
     def heads_divided(self, *parts_PHnd: Tensor) -> Tensor:
         """Exchange: from all heads of this process's tokens to h heads of its group's.
 
-        Returns a stack ``[…, P, h, m, d]`` of as many tensors, with padding.
+        Returns a stack ``[…, P, h, m, d]`` of as many tensors, with padding. In memory it has the
+        order of tokens, as that of layers, so that neither side of the exchange is copied again.
         """
-        stacked = torch.stack(parts_PHnd)  # [3, P, H, n, d]
-        sent = stacked.unflatten(2, (self.division.ulysses, -1)).movedim(2, 0)  # [u, 3, P, h, n, d]
-        return self._exchanged(sent).movedim(0, 3).flatten(3, 4)
+        u, like = self.division.ulysses, parts_PHnd[0]
+        passes, heads, tokens, width = like.shape
+        sent = like.new_empty(u, tokens, len(parts_PHnd), passes, heads // u, width)
+        for number, part in enumerate(parts_PHnd):
+            copy(part.unflatten(1, (u, -1)).permute(1, 3, 0, 2, 4), sent[:, :, number])
+        come = self._exchanged(sent)  # [u, n, 3, P, h, d]
+        return come.flatten(0, 1).permute(1, 2, 3, 0, 4)
 
     def tokens_divided(self, group_Phmd: Tensor) -> Tensor:
         """Exchange: from h heads of the group's tokens to all heads of this process's tokens."""
-        whole = padded(group_Phmd, 2, self.division.ulysses * self.padded)
-        sent = whole.unflatten(2, (self.division.ulysses, -1)).movedim(2, 0)  # [u, P, h, n, d]
-        return self._exchanged(sent).movedim(0, 1).flatten(1, 2)
+        u = self.division.ulysses
+        whole = padded(group_Phmd, 2, u * self.padded)
+        sent = whole.permute(2, 0, 1, 3).unflatten(0, (u, -1))  # [u, n, P, h, d]
+        come = self._exchanged(sent.contiguous()).permute(2, 1, 0, 3, 4)
+        out_Pnuhd = torch.empty_like(come, memory_format=torch.contiguous_format)
+        copy(come, out_Pnuhd)
+        return out_Pnuhd.flatten(2, 3).transpose(1, 2)
 
     def around(self, kv_2Phmd: Tensor) -> Iterator[KeySlice]:
         """Yield the keys and values of all groups, those of this process's group first.
@@ -138,8 +147,10 @@ class Part:
         They are valid until the next ones are asked for. While the caller attends to a group's,
         the next group's are received into the second of two buffers; the first is ``kv_2Phmd``.
         """
-        held = kv_2Phmd.contiguous()
-        free = torch.empty_like(held) if self.division.ring > 1 else held
+        held = free = kv_2Phmd
+        if self.division.ring > 1:
+            held = kv_2Phmd.contiguous()
+            free = torch.empty_like(held)
         for turn in range(self.division.ring):
             is_last = turn == self.division.ring - 1
             transfers = [] if is_last else self._pass_on(held, free)
@@ -172,8 +183,7 @@ class Part:
         return slice(*(min(end, self.tokens) for end in ends))
 
     def _exchanged(self, sent: Tensor) -> Tensor:
-        """Exchange ``[u, …]`` within the group."""
-        sent = sent.contiguous()
+        """Exchange ``[u, …]``, contiguous, within the group."""
         if self.division.ulysses == 1:
             return sent
         come = torch.empty_like(sent)
@@ -199,3 +209,19 @@ def padded(tensor: Tensor, dim: int, size: int) -> Tensor:
     if not missing:
         return tensor
     return F.pad(tensor, [0, 0] * (tensor.ndim - 1 - dim % tensor.ndim) + [0, missing])
+
+
+def copy(source: Tensor, to: Tensor) -> None:
+    """Copy ``[…, d]`` in another order of dimensions, by eight bytes where rows are aligned.
+
+    A GPU moves single elements of two bytes more slowly, by nearly half.
+    """
+    if all(_is_aligned(it) for it in (source, to)):
+        source, to = source.view(torch.int64), to.view(torch.int64)
+    to.copy_(source)
+
+
+def _is_aligned(tensor: Tensor) -> bool:
+    """Whether :func:`copy` may view a tensor's rows as integers of eight bytes."""
+    places = (*tensor.stride()[:-1], tensor.shape[-1], tensor.storage_offset())
+    return tensor.stride(-1) == 1 and not any(it * tensor.itemsize % 8 for it in places)
