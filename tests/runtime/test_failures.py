@@ -16,12 +16,11 @@ from tiny_runs import FRAMES, STEPS, TARGET, loaded, noise, plan_for, sampled
 from grainspec import GrainError, parse
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
-from grainspec_runtime.memory.out_of_memory import (
-    is_out_of_memory,
-    out_of_memory,
-)
+from grainspec_runtime.editing.edit import edit
+from grainspec_runtime.memory.out_of_memory import is_out_of_memory, out_of_memory
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.modulation.folded import FoldedAttention
+from grainspec_runtime.prepare import prepare
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.invert import invert
 
@@ -109,11 +108,11 @@ def test_broken_weights_are_told_from_overflow(tiny_sd: Path) -> None:
 CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has …")
 
 
-def edit_of(model: Path) -> Any:
+def edit_of(model: Path, more: str = "") -> Any:
     return parse(
         f'grain 1 video "clips/two_men.mp4" {{ frames 0..1 size 128x64 }} model "{model}" '
         'target "a green robot on grass" region r = box(0%, 0%, 50%, 100%) '
-        'edit r -> "green robot" sampler ddim { steps 2 }'
+        f'edit r -> "green robot" sampler ddim {{ steps 2 }} {more}'
     )
 
 
@@ -147,6 +146,24 @@ def test_a_run_without_memory_says_what_to_lower(
     assert "`video { size 96x48 }`" in found.cure
     assert "--offload" not in found.cure  # there is no GPU to spare
     assert editor.run(edit_of(tiny_model), base=tmp_path).inversion_cached == (stage != "read clip")
+
+
+def test_what_to_lower_is_of_the_edit_that_ran_out(
+    tiny_sd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(EXAMPLES / "clips", tmp_path / "clips")
+    editor = Editor(str(tiny_sd), device="cpu")
+    edits = [prepare(edit_of(tiny_sd, more), tmp_path) for more in ("", "inject")]
+
+    def scarce(*_: Any, **__: Any) -> Any:
+        raise CUDA
+
+    with editor.session(edits) as session:
+        edit(session, edits[0])
+        monkeypatch.setattr(session.checkpoint.unet, "forward", scarce)
+        with pytest.raises(GrainError, match="in the stage “sample”") as raised:
+            edit(session, edits[1])
+    assert "`inject { self 0% }`" in raised.value.diagnostics[0].cure
 
 
 def test_what_is_no_lack_of_memory_stays_as_it_is(

@@ -54,8 +54,7 @@ def edit(
     Raises GrainError for failures while running (G505, G506); ValueError if the edit is of another
     clip, model or controls than the session; RuntimeError outside the session's block.
     """
-    session.require_open()
-    session.check(prepared)
+    session.begin(prepared)
     job = _job(session, prepared)
     process, options = session.process(prepared.process), session.options
     state = _state(session, prepared, job, cross_rule)
@@ -116,8 +115,7 @@ def share(session: ClipSession, prepared: Prepared) -> tuple[str, bool | None]:
     Returns its key, and whether it existed before; None if the edit's process reuses nothing.
     Raises as :func:`edit` does.
     """
-    session.require_open()
-    session.check(prepared)
+    session.begin(prepared)
     job, process = _job(session, prepared), session.process(prepared.process)
     session.hold(process.holding(job))
     return process.key(job), process.share(job, stage=session.stages.stage, warn=session.warn)

@@ -130,6 +130,15 @@ class ClipSession:
             message = "the session is not open: edit inside `with editor.session(…) as session:`"
             raise RuntimeError(message)
 
+    def begin(self, prepared: Prepared) -> None:
+        """Begin an edit, of which errors of the stages that follow speak; raises as :meth:`check`.
+
+        Raises RuntimeError outside the session's block.
+        """
+        self.require_open()
+        self.check(prepared)
+        self._explainer.edit = prepared
+
     def check(self, prepared: Prepared) -> None:
         """Raise ValueError if an edit has another clip, model or controls than this session.
 
@@ -282,7 +291,8 @@ class ClipSession:
 class _Explainer:
     """Explains errors of a session's stages; knows no session, so that none is part of a cycle."""
 
-    first: Prepared
+    edit: Prepared
+    """The edit that is made, or else the first one."""
     loading: LoadOptions
     checkpoint: Checkpoint | None = None
     """None until it is loaded."""
@@ -291,13 +301,13 @@ class _Explainer:
         """Return the error to raise if a stage runs out of memory."""
         return out_of_memory(
             stage,
-            self.first.plan,
+            self.edit.plan,
             self.checkpoint,
             error,
             loading=self.loading,
-            inject=self.first.spec.inject,
-            context=self.first.spec.effective_context,
-            smooths=smoothing_of(self.first.spec, self.first.process) is not None,
+            inject=self.edit.spec.inject,
+            context=self.edit.spec.effective_context,
+            smooths=smoothing_of(self.edit.spec, self.edit.process) is not None,
         )
 
 
