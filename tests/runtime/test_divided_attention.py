@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from programs import printed
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from wan_runs import by_definition
 
 import grainspec
@@ -73,12 +74,14 @@ def test_keys_in_slices_are_the_whole_softmax(device: str, seed: int) -> None:
 
 
 @GPU
-def test_plain_attention_by_flash() -> None:
+@pytest.mark.parametrize("backend", [SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION])
+def test_plain_attention_by_torchs_kernels(backend: SDPBackend) -> None:
     random = torch.Generator().manual_seed(0)
     qkv = torch.randn(3, 1, 2, 300, 64, generator=random).cuda().bfloat16()
     q, k, v = qkv
-    parts = [plain_part(q, k[:, :, its], v[:, :, its]) for its in (slice(0, 77), slice(77, 300))]
-    out, log_sum = joined(parts)
+    halves = slice(0, 77), slice(77, 300)
+    with sdpa_kernel(backend):
+        out, log_sum = joined([plain_part(q, k[:, :, its], v[:, :, its]) for its in halves])
     scores = q.double() @ k.double().mT / 8
     assert (out - scores.softmax(-1) @ v.double()).abs().max() < 8e-3
     assert (log_sum - scores.logsumexp(-1)).abs().max() < 1e-3
