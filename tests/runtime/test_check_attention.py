@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from grainspec.testing import Broken
 from grainspec_runtime.attention import BACKENDS, ClassOrder, Partials, modulated_attention
@@ -58,6 +60,24 @@ def test_partial_results_of_interpreted_kernels_pass(monkeypatch: pytest.MonkeyP
     some = ("keys soft, neutral and masked", "scores of ±10000, negative scale", "all keys neutral")
     monkeypatch.setattr(calls, "KINDS", {name: calls.KINDS[name] for name in some})
     check_attention("triton", **QUICK, linear=False, properties=("partials", "joint"))
+
+
+class AsOnCuda(TorchDispatchMode):
+    """Refuses what torch has for uint16 on CPUs only."""
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, given: tuple[Any, ...] = (), named: Any = None
+    ) -> Any:
+        if function is torch.ops.aten.index.Tensor and given[0].dtype == torch.uint16:
+            raise NotImplementedError("\"index_cuda\" not implemented for 'UInt16'")
+        return function(*given, **named or {})
+
+
+def test_labels_of_uint16_are_not_indexed(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = "labels of uint16"
+    monkeypatch.setattr(calls, "KINDS", {some: calls.KINDS[some]})
+    with AsOnCuda():
+        check_attention("rows", **QUICK, linear=False)
 
 
 def test_a_backend_that_runs_nowhere_here_is_no_success() -> None:

@@ -21,7 +21,7 @@ from grainspec_runtime.testing.attention.definition import (
     moved_scores,
     softmax,
 )
-from grainspec_runtime.testing.attention.trial import Trial, array
+from grainspec_runtime.testing.attention.trial import Trial, array, labels_at
 
 
 def masked(trial: Trial) -> None:
@@ -135,4 +135,4 @@ def _part(trial: Trial, keys: Tensor) -> AttentionCall:
     """The call with some of its keys."""
     call = replace(trial.call, order=None)
     some = {name: getattr(call, name)[:, :, keys] for name in ("key", "value")}
-    return replace(call, key_labels=call.key_labels[:, keys], **some)
+    return replace(call, key_labels=labels_at(call.key_labels, keys), **some)

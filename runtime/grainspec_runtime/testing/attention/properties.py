@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from grainspec_runtime.testing.attention import key_properties
-from grainspec_runtime.testing.attention.trial import Trial, array
+from grainspec_runtime.testing.attention.trial import Trial, array, labels_at
 
 Property = Callable[[Trial], None]
 
@@ -112,7 +112,7 @@ def permutation(trial: Trial) -> None:
         trial.changed(
             key=call.key[:, :, keys],
             value=call.value[:, :, keys],
-            key_labels=call.key_labels[:, keys],
+            key_labels=labels_at(call.key_labels, keys),
         )
     )
     trial.compare("permutation", array(out), trial.result, "with keys in their order it is")
@@ -120,7 +120,7 @@ def permutation(trial: Trial) -> None:
     out = trial.run(
         trial.changed(
             query=call.query[:, :, rows],
-            query_labels=call.query_labels[:, rows],
+            query_labels=labels_at(call.query_labels, rows),
             attract=call.attract[:, rows],
             repel=call.repel[:, rows],
         )

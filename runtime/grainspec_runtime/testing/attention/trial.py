@@ -135,3 +135,8 @@ class Trial:
 def array(out: Tensor) -> Floats:
     """A result as an array."""
     return out.detach().cpu().double().numpy()
+
+
+def labels_at(labels_BN: Tensor, index: Tensor) -> Tensor:
+    """Labels of some tokens, in their dtype: on CUDA, torch indexes no uint16."""
+    return labels_BN.long()[:, index].to(labels_BN.dtype)
