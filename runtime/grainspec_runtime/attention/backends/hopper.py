@@ -5,6 +5,9 @@ The backend ``triton`` prefers it for many keys wherever it can run, and is its 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 
 import torch
@@ -13,6 +16,7 @@ from torch import Tensor
 from grainspec_runtime.attention.backends.backend import Backend
 from grainspec_runtime.attention.backends.kernel_inputs import padded_width, prepared
 from grainspec_runtime.attention.call import AttentionCall
+from grainspec_runtime.attention.partial_result import Partials
 
 FAILED: dict[tuple[int, torch.dtype], str] = {}
 """Padded head sizes and dtypes whose kernel failed, and why; they are not tried again."""
@@ -20,12 +24,28 @@ FAILED: dict[tuple[int, torch.dtype], str] = {}
 
 def run(call: AttentionCall) -> Tensor:
     """Equation (3) of :mod:`grainspec_runtime.attention.operator`."""
-    from grainspec_runtime.attention.backends import hopper_kernel
+    with _launching(call):
+        from grainspec_runtime.attention.backends import hopper_kernel
 
+        return hopper_kernel.launch(prepared(call))[..., : call.width]
+
+
+def partials(call: AttentionCall) -> Partials:
+    """The terms of equation (3)."""
+    with _launching(call):
+        from grainspec_runtime.attention.backends import hopper_kernel
+
+        found = hopper_kernel.launch_partials(prepared(call))
+    return replace(found, outputs_SBHNd=found.outputs_SBHNd[..., : call.width])
+
+
+@contextmanager
+def _launching(call: AttentionCall) -> Iterator[None]:
+    """Launch on the tensors' device, and remember what fails."""
     try:
         # Triton launches on torch's current device, which can differ from the tensors'.
         with torch.cuda.device_of(call.query):
-            return hopper_kernel.launch(prepared(call))[..., : call.width]
+            yield
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # Gluon is young: another version of Triton may not compile it
@@ -64,6 +84,7 @@ BACKEND = Backend(
     run,
     devices=("cuda",),
     dtypes=(torch.float16, torch.bfloat16),
+    partials=partials,
     widest=160,  # with larger heads two tiles of keys and values do not fit in shared memory
     probe=_probe,
     compiles=True,

@@ -17,6 +17,7 @@ Dimensions: n queries of a tile, m keys of a tile, d head size.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
 
 import torch
@@ -32,11 +33,13 @@ from grainspec_runtime.attention import class_order
 from grainspec_runtime.attention.backends.hopper_tiles import HUGE, ROWS, TILE, times_rows, visit
 from grainspec_runtime.attention.backends.kernel_inputs import batch_strides_of, strides_of
 from grainspec_runtime.attention.call import AttentionCall
+from grainspec_runtime.attention.partial_result import Partials
 
 # Names that differ between the versions of Triton that have them.
 barrier = getattr(gl, "barrier", None) or gl.thread_barrier
 copy_tile = getattr(tma, "async_load", None) or tma.async_copy_global_to_shared
 
+LN_2 = gl.constexpr(math.log(2))
 DTYPES = {torch.float16: gl.float16, torch.bfloat16: gl.bfloat16}
 
 
@@ -123,12 +126,34 @@ def store(Out, Queries, stride, out_nd, FIRST: gl.constexpr, WIDTH: gl.constexpr
 
 
 @gluon.jit
+def _store_part(
+    Out, LogSums, Queries, o_n, shift_n, mass_n, out_1, out_2,
+    V1: gl.constexpr, HAS_2: gl.constexpr, WIDTH: gl.constexpr,
+):  # fmt: skip
+    """One sign's output, and the log-sum-exp of its scores; 0 and −∞ in rows without a key."""
+    some_n = gl.where(mass_n > 0, mass_n, 1.0)
+    log_sum_n = gl.where(mass_n > 0, (shift_n + gl.log2(some_n)) * LN_2, float("-inf"))
+    store(Out, Queries, o_n, times_rows(out_1, 1 / some_n), 0, WIDTH)
+    if HAS_2:
+        store(Out, Queries, o_n, times_rows(out_2, 1 / some_n), V1, WIDTH)
+    _store_rows(LogSums, Queries, log_sum_n)
+
+
+@gluon.jit
+def _store_rows(To, Queries, value_n):
+    """One number for each query of a tile."""
+    query_n = gl.load(Queries + gl.arange(0, ROWS, value_n.type.layout))
+    gl.store(To + query_n, value_n, mask=query_n >= 0)
+
+
+@gluon.jit
 def _attend(
-    Q, Out, Queries, Attract, Repel, scale, q_n, o_n, q1, q2, k1, k2, v1, v2, park1, park2,
+    Q, Out, parts, Queries, Attract, Repel, scale, q_n, o_n, q1, q2, k1, k2, v1, v2, park1, park2,
     bars, both, Tiles, counts,
     WIDTH: gl.constexpr, WHICH: gl.constexpr, OVERLAP: gl.constexpr, ONES: gl.constexpr,
+    PARTIALS: gl.constexpr,
 ):  # fmt: skip
-    """64 queries of one class, from their scores to their output."""
+    """64 queries of one class, from their scores to their output, or to their partial results."""
     STAGES: gl.constexpr = k1.shape[0]
     BLOCK_M: gl.constexpr = k1.shape[1]
     K1: gl.constexpr = k1.shape[2]
@@ -176,6 +201,10 @@ def _attend(
         my_q1, my_q2, k1, k2, v1, v2, bars, Tiles, gl.to_tensor(0), up_ragged, up_whole,
         up_factor_n, low_n, WIDTH, OVERLAP, ONES, s_layout, o1_layout, o2_layout,
     )  # fmt: skip
+    DownOut, UpSums, DownSums, Largest, Smallest = parts
+    HAS_2: gl.constexpr = v2 is not None
+    if PARTIALS:
+        _store_part(Out, UpSums, Queries, o_n, up_shift_n, up_mass_n, up_1, up_2, V1, HAS_2, WIDTH)
     if park1 is not None:
         park1.index(WHICH).store(up_1)
     if park2 is not None:
@@ -186,27 +215,36 @@ def _attend(
         WIDTH, OVERLAP, ONES, s_layout, o1_layout, o2_layout,
     )  # fmt: skip
 
-    # The two signs together, as in `triton_kernel`.
     high_n = gl.maximum(up_top_n, down_top_n)
-    up_n = up_factor_n * (up_top_n - high_n)
-    down_n = scale * ((down_top_n - high_n) + repel_n * (low_n - down_top_n))
-    up_n -= gl.fma(up_top_n, up_factor_n, -up_shift_n)
-    down_n -= gl.fma(down_top_n, down_factor_n, -down_shift_n)
-    up_n = gl.where(up_mass_n > 0, up_n, -HUGE)
-    down_n = gl.where(down_mass_n > 0, down_n, -HUGE)
-    larger_n = gl.maximum(up_n, down_n)
-    up_n = gl.exp2(up_n - larger_n)
-    down_n = gl.exp2(down_n - larger_n)
-    mass_n = up_n * up_mass_n + down_n * down_mass_n
-    up_n /= mass_n
-    down_n /= mass_n
-    if park1 is not None:
-        up_1 = park1.index(WHICH).load(o1_layout)
-    store(Out, Queries, o_n, times_rows(up_1, up_n) + times_rows(down_1, down_n), 0, WIDTH)
-    if v2 is not None:
-        if park2 is not None:
-            up_2 = park2.index(WHICH).load(o2_layout)
-        store(Out, Queries, o_n, times_rows(up_2, up_n) + times_rows(down_2, down_n), V1, WIDTH)
+    if PARTIALS:
+        _store_part(
+            DownOut, DownSums, Queries, o_n, down_shift_n, down_mass_n, down_1, down_2,
+            V1, HAS_2, WIDTH,
+        )  # fmt: skip
+        some_n = low_n < HUGE
+        _store_rows(Largest, Queries, gl.where(some_n, high_n * scale * LN_2, float("-inf")))
+        _store_rows(Smallest, Queries, gl.where(some_n, low_n * scale * LN_2, float("inf")))
+    else:
+        # The two signs together, as in `triton_kernel`.
+        up_n = up_factor_n * (up_top_n - high_n)
+        down_n = scale * ((down_top_n - high_n) + repel_n * (low_n - down_top_n))
+        up_n -= gl.fma(up_top_n, up_factor_n, -up_shift_n)
+        down_n -= gl.fma(down_top_n, down_factor_n, -down_shift_n)
+        up_n = gl.where(up_mass_n > 0, up_n, -HUGE)
+        down_n = gl.where(down_mass_n > 0, down_n, -HUGE)
+        larger_n = gl.maximum(up_n, down_n)
+        up_n = gl.exp2(up_n - larger_n)
+        down_n = gl.exp2(down_n - larger_n)
+        mass_n = up_n * up_mass_n + down_n * down_mass_n
+        up_n /= mass_n
+        down_n /= mass_n
+        if park1 is not None:
+            up_1 = park1.index(WHICH).load(o1_layout)
+        store(Out, Queries, o_n, times_rows(up_1, up_n) + times_rows(down_1, down_n), 0, WIDTH)
+        if v2 is not None:
+            if park2 is not None:
+                up_2 = park2.index(WHICH).load(o2_layout)
+            store(Out, Queries, o_n, times_rows(up_2, up_n) + times_rows(down_2, down_n), V1, WIDTH)
 
 
 @gluon.jit
@@ -227,20 +265,21 @@ def barriers(COUNT: gl.constexpr, ARRIVALS: gl.constexpr):
 
 @gluon.jit(
     do_not_specialize=[
-        *("keys", "most_tiles", "q_b", "q_h", "q_n", "o_b", "o_h", "o_n"),
+        *("keys", "queries", "most_tiles", "q_b", "q_h", "q_n", "o_b", "o_h", "o_n"),
         *("queries_b", "classes_b", "tiles_b", "counts_b", "attract_b", "repel_b"),
     ]
 )
 def modulated_kernel(
-    Q, k1_desc, k2_desc, v1_desc, v2_desc, Out,
-    Queries, Classes, Tiles, Counts, Attract, Repel, scale, keys, most_tiles,
+    Q, k1_desc, k2_desc, v1_desc, v2_desc, Out, DownOut, UpSums, DownSums, Largest, Smallest,
+    Queries, Classes, Tiles, Counts, Attract, Repel, scale, keys, queries, most_tiles,
     q_b, q_h, q_n, o_b, o_h, o_n, queries_b, classes_b, tiles_b, counts_b, attract_b, repel_b,
     WIDTH: gl.constexpr, K2: gl.constexpr, V2: gl.constexpr, STAGES: gl.constexpr,
-    PARK: gl.constexpr, OVERLAP: gl.constexpr, ONES: gl.constexpr,
+    PARK: gl.constexpr, OVERLAP: gl.constexpr, ONES: gl.constexpr, PARTIALS: gl.constexpr,
 ):  # fmt: skip
     """128 queries of one head; ``scale`` has log2(e) in it and is not negative.
 
-    Strides of query and output are in units of eight elements.
+    Strides of query and output are in units of eight elements. With ``PARTIALS``, the output is
+    that of positive keys; the tensors after it are unused otherwise.
     """
     dtype: gl.constexpr = Q.dtype.element_ty
     BLOCK_M: gl.constexpr = k1_desc.block_type.shape[0]
@@ -266,6 +305,9 @@ def modulated_kernel(
         q_n, o_n = q_n * 8, o_n * 8
         Q += (batch * q_b + head * q_h) * 8
         Out += (batch * o_b + head * o_h) * 8
+        DownOut += (batch * o_b + head * o_h) * 8
+        row = (batch * gl.num_programs(1) + head) * queries
+        parts = (DownOut, UpSums + row, DownSums + row, Largest + row, Smallest + row)
         Attract += batch * attract_b
         Repel += batch * repel_b
         first_row = (gl.program_id(2) * gl.num_programs(1) + gl.program_id(1)) * keys
@@ -303,14 +345,14 @@ def modulated_kernel(
         gl.warp_specialize(
             [
                 (_attend, (
-                    Q, Out, Queries, Attract, Repel, scale, q_n, o_n,
+                    Q, Out, parts, Queries, Attract, Repel, scale, q_n, o_n,
                     q1, q2, k1, k2, v1, v2, park1, park2, bars, both, Tiles, counts,
-                    WIDTH, 0, OVERLAP, ONES,
+                    WIDTH, 0, OVERLAP, ONES, PARTIALS,
                 )),
                 (_attend, (
-                    Q, Out, Queries, Attract, Repel, scale, q_n, o_n,
+                    Q, Out, parts, Queries, Attract, Repel, scale, q_n, o_n,
                     q1, q2, k1, k2, v1, v2, park1, park2, bars, both, Tiles, counts,
-                    WIDTH, 1, OVERLAP, ONES,
+                    WIDTH, 1, OVERLAP, ONES, PARTIALS,
                 )),
                 (_produce, (
                     k1_desc, k2_desc, v1_desc, v2_desc,
@@ -337,6 +379,22 @@ def pieces(width: int) -> tuple[int, int]:
 
 def launch(call: AttentionCall) -> Tensor:
     """The result of a prepared call without soft keys, ``[B, H, N, d]``, float16 or bfloat16."""
+    out = torch.empty_like(call.query)
+    _launch(call, [out] * 6, partials=False)
+    return out
+
+
+def launch_partials(call: AttentionCall) -> Partials:
+    """The terms of equation (3) of a prepared call without soft keys."""
+    rows = call.query.shape[:3]
+    outputs = call.query.new_empty(2, *call.query.shape, dtype=torch.float32)
+    log_sums = outputs.new_empty(2, *rows)
+    largest, smallest = outputs.new_empty(rows), outputs.new_empty(rows)
+    _launch(call, [*outputs, *log_sums, largest, smallest], partials=True)
+    return Partials(call.present, outputs, log_sums, largest, smallest)
+
+
+def _launch(call: AttentionCall, outs: Sequence[Tensor], *, partials: bool) -> None:
     query, keys, width, order = call.query, call.keys, call.width, call.class_order()
     large, small = pieces(width)
     ones = large + small > width  # room for a column of ones, whose sums are the softmax's
@@ -348,16 +406,14 @@ def launch(call: AttentionCall) -> Tensor:
         for tensor in (sorted_key, sorted_value)
         for piece in (large, small)
     )
-    out = torch.empty_like(query)
     index = (order.queries_BS, order.classes_BN, order.tiles_BCT, order.counts_BC4)
     modulated_kernel[order.queries_BS.shape[1] // class_order.BLOCK, call.heads, call.batch](
-        query, *descriptors, out, *index, call.attract, call.repel,
-        call.scale * math.log2(math.e), keys, order.tiles_BCT.shape[2],
-        *strides_of(query, out), *batch_strides_of(*index, call.attract, call.repel),
-        WIDTH=width, K2=small, V2=small, STAGES=2, PARK=width > 64, OVERLAP=width > 64, ONES=ones,
-        num_warps=4,
+        query, *descriptors, *outs, *index, call.attract, call.repel,
+        call.scale * math.log2(math.e), keys, call.queries, order.tiles_BCT.shape[2],
+        *strides_of(query, outs[0]), *batch_strides_of(*index, call.attract, call.repel),
+        WIDTH=width, K2=small, V2=small, STAGES=2, PARK=width > 64 and not partials,
+        OVERLAP=width > 64, ONES=ones, PARTIALS=partials, num_warps=4,
     )  # fmt: skip
-    return out
 
 
 def _sorted_by_class(call: AttentionCall, value_width: int) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from grainspec_runtime.attention.backends import hopper, hopper_text
 from grainspec_runtime.attention.backends.backend import Backend
-from grainspec_runtime.attention.backends.fallback import attempt, warn_fallback
+from grainspec_runtime.attention.backends.fallback import attempt, attempt_by, warn_fallback
 from grainspec_runtime.attention.backends.kernel_inputs import prepared
 from grainspec_runtime.attention.call import AttentionCall
 from grainspec_runtime.attention.partial_result import Partials
@@ -49,13 +49,17 @@ def run(call: AttentionCall) -> Tensor:
 
 
 def partials(call: AttentionCall) -> Partials:
-    """The terms of equation (3), by the portable kernel."""
+    """The terms of equation (3), by the kernel for Hopper GPUs or the portable one."""
     from grainspec_runtime.attention.backends import triton_kernel
 
     ready = _ready(call)
     with torch.cuda.device_of(call.query):
-        tile = _tile(ready, _shared_memory(call.query.device))
-        result = triton_kernel.launch_partials(ready, tile)
+        result = None
+        if not interpreted() and ready.keys > MANY_KEYS and _can_run(hopper.BACKEND, ready):
+            result = attempt_by(hopper.BACKEND, hopper.partials, ready)
+        if result is None:
+            tile = _tile(ready, _shared_memory(call.query.device))
+            result = triton_kernel.launch_partials(ready, tile)
     return replace(result, outputs_SBHNd=result.outputs_SBHNd[..., : call.width])
 
 
@@ -86,14 +90,17 @@ def _by_hopper(call: AttentionCall) -> Tensor | None:
         (hopper.BACKEND, call.keys > MANY_KEYS),
     ]
     for road, fast in roads:
-        if not fast:
-            continue
-        why_not = road.why_not(*call.requirements)
-        if why_not is None:
+        if fast and _can_run(road, call):
             return attempt(road, call)
-        if why_not == hopper.why_no_gluon():  # the GPU is a Hopper one, and could be faster
-            warn_fallback(road.name, road.fallback, why_not)
     return None
+
+
+def _can_run(road: Backend, call: AttentionCall) -> bool:
+    """Whether a kernel for Hopper GPUs can run a call; warns if only Triton's version is old."""
+    why_not = road.why_not(*call.requirements)
+    if why_not is not None and why_not == hopper.why_no_gluon():
+        warn_fallback(road.name, road.fallback, why_not)  # the GPU is a Hopper one
+    return why_not is None
 
 
 def _tile(call: AttentionCall, memory: int) -> Tile:
