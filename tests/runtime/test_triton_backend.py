@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 import torch
 from attention_cases import Case, balanced, case, error
+from programs import printed
 from torch import Tensor
 
 from grainspec_runtime.attention import (
@@ -253,6 +254,13 @@ def test_head_sizes_in_pieces(width: int) -> None:
     assert width <= large + small < max(2 * width, 17)
     assert large.bit_count() == 1
     assert small == 0 or (small.bit_count() == 1 and 16 <= small < large)
+
+
+def test_the_kernel_for_hopper_compiles_without_such_a_gpu() -> None:
+    pytest.importorskip("grainspec_runtime.attention.backends.hopper_kernel")
+    [shared] = printed("compiled_hopper.py", 40)  # in two pieces, with a column of ones
+    assert len(shared) == 2
+    assert all(0 < size <= 227 * 1024 for size in shared)
 
 
 def test_what_cannot_run_gives_way_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
