@@ -87,6 +87,10 @@ def test_a_run_that_does_not_fit_says_what_to_lower(monkeypatch: pytest.MonkeyPa
     assert "`video { size 288x288 }`" in found.cure
     monkeypatch.setattr(estimate, "main_memory", lambda: None)
     assert memory_warnings(one, needs_of(one, CPU), CPU) == []
+    shared = needs_of(one, CPU, processes=3)  # each has what one alone has
+    assert shared.main_parts == {
+        name: 3 * size for name, size in needs_of(one, CPU).main_parts.items()
+    }
 
 
 def test_a_gpu_has_memory_of_its_own() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from tempfile import TemporaryFile
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,13 +20,19 @@ from command import Grain
 from programs import printed
 from wan import tiny_wan
 
-from grainspec import GrainError, parse
+from grainspec import GrainError, load, parse
 from grainspec.diagnostics import Diagnostic
+from grainspec_runtime import Editor
 from grainspec_runtime.backbones.families.wan.parallel import division_of
-from grainspec_runtime.commands.parts import _LOST, _ended
+from grainspec_runtime.commands import again
+from grainspec_runtime.commands.part import LOST
+from grainspec_runtime.commands.parts import Said
+from grainspec_runtime.commands.parts import ended as ended_run
+from grainspec_runtime.commands.spec_file import SpecFile
 from grainspec_runtime.demo import __file__ as demo
 from grainspec_runtime.editing.divided import check_divided
 from grainspec_runtime.models.options import LoadOptions
+from grainspec_runtime.modulation.part import Division
 from grainspec_runtime.prepare import prepare
 from grainspec_runtime.runs.read import read_run
 
@@ -55,7 +64,9 @@ def test_frames_are_those_of_one_process(tmp_path: Path) -> None:
             assert max(apart for _, apart, _ in mine) <= 1
 
 
-def test_all_processes_resume_at_the_same_step(tmp_path: Path) -> None:
+def test_all_processes_resume_at_the_same_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clip = ClipFolder(tmp_path, frames=5, size=(64, 64))
     spec = tmp_path / "edit.grain"
     spec.write_text(
@@ -66,6 +77,9 @@ def test_all_processes_resume_at_the_same_step(tmp_path: Path) -> None:
     both = printed("divided_resume.py", spec, tmp_path / "cache")
     assert both[0] == both[1]
     assert both[0] == [[2, True, True], [0, False, True]]
+    monkeypatch.setenv("GRAINSPEC_CACHE", str(tmp_path / "cache"))
+    alone = Editor(str(tmp_path / "tiny"), device="cpu").run(load(spec), base=tmp_path)
+    assert not alone.inversion_cached  # theirs has another rounding
 
 
 def test_what_cannot_be_divided_is_refused() -> None:
@@ -126,6 +140,7 @@ def test_there_has_to_be_guidance_to_divide(tmp_path: Path, settings: str, passe
         (("--compile",), "`--gpus` does not work with `--compile`"),
         (("--parallel", "both"), "'both' is not one of 'auto', 'ulysses', 'ring', 'guidance'"),
         (("--parallel", "ring"), "`--parallel ring`"),  # G748
+        (("--device", "cuda:1"), "`--gpus 2` uses the first 2 GPUs: write `--device cuda`"),
     ],
 )
 def test_options_that_do_not_go_with_it(grain: Grain, options: tuple[str, ...], said: str) -> None:
@@ -205,28 +220,118 @@ def test_what_a_message_says_to_write_is_enough() -> None:
     assert warning.cure == "Write `--gpus 2`."
 
 
-def ended(*programs: str) -> int:
+def ended(folder: Path, *programs: str) -> int:
     """Wait for a process for each program; return the exit code of the run."""
     with ExitStack() as opened:
-        files = [opened.enter_context(TemporaryFile("w+")) for _ in programs]
+        files = [opened.enter_context(TemporaryFile("w+")) for _ in programs[1:] * 2]
+        said = [Said(), *map(Said, files[::2], files[1::2])]
         processes = [
-            subprocess.Popen([sys.executable, "-c", program], stdout=file)
-            for program, file in zip(programs, files, strict=True)
+            subprocess.Popen([sys.executable, "-c", program], stdout=one.out, stderr=one.err)
+            for program, one in zip(programs, said, strict=True)
         ]
-        return _ended(processes, files)
+        try:
+            return ended_run(processes, said, folder)
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
 
 
-def test_the_process_that_failed_says_why(capsys: pytest.CaptureFixture[str]) -> None:
-    lost, fails = f"raise SystemExit({_LOST})", "print('it is full'); raise SystemExit(1)"
-    killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
-    assert ended("", "") == 0
-    assert ended(fails, lost) == 1
-    assert capsys.readouterr().err == ""  # the first process speaks for itself
-    assert ended(lost, fails) == 1
-    assert ended(killed, fails) == 1
-    assert capsys.readouterr().err.count("process 1 of the run failed:\nit is full") == 2
+@pytest.mark.parametrize("context", ["", "context { frames 5 }"])
+def test_what_a_message_says_of_controlvideo_is_enough(context: str) -> None:
+    text = (EXAMPLES / "pose.grain").read_text()
+
+    def checked(settings: str, method: str) -> list[Diagnostic]:
+        spec = parse(f"{text}\nmethod controlvideo {{ {method} }}\n{settings}")
+        return check_divided([prepare(spec, EXAMPLES)], 3)
+
+    with pytest.raises(GrainError) as refused:
+        checked(context, "")
+    cure = refused.value.diagnostics[0].cure
+    more = context or "context { frames 7 }"
+    said = "" if context else f", and `{more}`"
+    assert cure == f"Write `interval 5` in `method controlvideo`{said}, or remove `--gpus`."
+    assert checked(more, "interval 5") == []
+
+
+@pytest.mark.parametrize(
+    ("division", "options"),
+    [
+        (None, "without `--gpus`"),
+        ({"windows": 8, "processes": 4}, "with `--gpus 4`"),
+        (Division(4, 2)._asdict(), "with `--gpus 8`"),
+        (Division(1, 3)._asdict(), "with `--gpus 3 --parallel ring`"),
+        (Division(2, 1, 2)._asdict(), "with `--gpus 4 --parallel guidance`"),
+    ],
+)
+def test_a_run_that_differs_says_how_it_was_divided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, division: Any, options: str
+) -> None:
+    frames = np.zeros((2, 8, 8, 3), np.uint8)
+    monkeypatch.setattr(again, "read_run", lambda _: SimpleNamespace(edited=frames))
+    file = SpecFile.read(EXAMPLES / "instance.grain")
+    run = again.EarlierRun(tmp_path, {"division": division}, file)
+    other = Division(2, 1)
+    assert run.verdict(frames, other).startswith("the edit is bit-identical")
+    assert options in run.verdict(frames + 1, other)
+    same = None if division is None else SimpleNamespace(_asdict=lambda: division)
+    assert run.verdict(frames + 1, same) == f"the edit differs from that of {tmp_path}"
+
+
+KILLED = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+LOSES = f"raise SystemExit({LOST})"
+
+
+def test_the_process_that_failed_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails = "import sys; print('{}'); print('it is full', file=sys.stderr); raise SystemExit(1)"
+    assert ended(tmp_path, "", "") == 0
+    assert ended(tmp_path, "raise SystemExit(1)", LOSES) == 1
+    assert capsys.readouterr() == ("", "")  # the first process speaks for itself
+    assert ended(tmp_path, LOSES, fails) == 1
+    assert ended(tmp_path, KILLED, fails) == 1
+    out, err = capsys.readouterr()
+    assert err.count("process 1 of the run failed:\nit is full") == 2
+    assert out == "{}\n" * 2  # such as findings in JSON
     with pytest.raises(GrainError, match="process 1 of the run was ended by signal 9") as refused:
-        ended(lost, killed)
+        ended(tmp_path, LOSES, KILLED)
+    assert refused.value.diagnostics[0].code == "G755"
+
+
+def test_a_process_ends_with_its_command(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path\n"
+        "from grainspec_runtime.commands.part import Part, end_with_command\n"
+        "end_with_command(Part(0, 2, Path(sys.argv[1]))); print('here', flush=True)\n"
+        "time.sleep(60)"
+    )
+    meeting = tmp_path / "meeting"
+    meeting.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", program, meeting],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"here\n"
+        assert process.poll() is None
+        process.stdin.close()  # as the system does if the command is killed
+        assert process.wait(20) == -signal.SIGTERM
+
+
+def test_what_the_first_process_has_written_is_whole(tmp_path: Path) -> None:
+    assert ended(tmp_path, "import time; time.sleep(0.5)", KILLED) == 0
+
+
+def test_processes_that_cannot_exchange_data_say_why(tmp_path: Path) -> None:
+    with pytest.raises(GrainError, match="cannot exchange data: one of them has ended"):
+        ended(tmp_path, LOSES, LOSES)
+    (tmp_path / "lost-1").write_text("the cable is out")
+    with pytest.raises(GrainError, match="cannot exchange data: the cable is out") as refused:
+        ended(tmp_path, LOSES, LOSES)
     assert refused.value.diagnostics[0].code == "G755"
 
 

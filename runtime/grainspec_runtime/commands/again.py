@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from grainspec_runtime.commands.spec_file import SpecFile
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.runs.read import read_manifest, read_run, runs_in, spec_of
+
+if TYPE_CHECKING:
+    from grainspec_runtime.modulation.part import Division
+    from grainspec_runtime.ranks import WindowDivision
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,24 @@ class EarlierRun:
         finding = prepared.tracked.unlike(self.manifest.get("tracked"))
         return replace(prepared, warnings=(*prepared.warnings, *([finding] if finding else [])))
 
-    def verdict(self, edited: Frames) -> str:
-        """A sentence that compares an edit with the run's."""
+    def verdict(self, edited: Frames, division: Division | WindowDivision | None) -> str:
+        """A sentence that compares an edit with the run's; ``division`` is that of the edit."""
         before = read_run(self.folder).edited
         if before.shape == edited.shape and np.array_equal(before, edited):
             return f"the edit is bit-identical to that of {self.folder}"
-        return f"the edit differs from that of {self.folder}"
+        said = f"the edit differs from that of {self.folder}"
+        of_run = self.manifest.get("division")
+        if of_run == (division and division._asdict()):
+            return said
+        return f"{said}, which was made {_how(of_run)}; a clip's division changes rounding"
+
+
+def _how(division: Any) -> str:
+    """The options that divide a clip as a manifest says."""
+    if not isinstance(division, dict):
+        return "without `--gpus`"
+    if "windows" in division:
+        return f"with `--gpus {division['processes']}`"
+    passes, ulysses, ring = (int(division[name]) for name in ("passes", "ulysses", "ring"))
+    how = " --parallel guidance" if passes > 1 else " --parallel ring" if ulysses == 1 else ""
+    return f"with `--gpus {passes * ulysses * ring}{how}`"

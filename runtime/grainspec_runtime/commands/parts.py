@@ -1,51 +1,50 @@
 """``grain run --gpus``: the same command in several processes, each with a part of the clip.
 
-The command starts itself once for each GPU, as torchrun does. All processes make the same edit, in
-step; the first one writes it and prints, and the others say nothing unless they fail.
+The command starts itself once for each GPU, as torchrun does, and ends when the first process has
+written the run. All make the same edit, in step; the first one prints, and the others say nothing
+unless they fail. What a process does is in :mod:`.part`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
-from datetime import timedelta
-from typing import IO
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, NamedTuple
 
 import click
 
-from grainspec.diagnostics import GrainError, fail
+from grainspec.cli.ending import INTERRUPTED, OK
+from grainspec.diagnostics import fail
 from grainspec_runtime.commands.loading import LoadingArguments
-from grainspec_runtime.models.options import LoadOptions, Parallel
-
-_PART = "GRAINSPEC_PART"
-"""Set in the processes of a run: its number, how many there are, and the port where they meet."""
-
-_PATIENCE = timedelta(hours=12)
-"""How long a process waits for the others: the first one saves long clips between variants. One
-that has ended is noticed at once."""
-
-_TIME_TO_END = 20.0
-"""Seconds after which a process that is to end is killed: it may wait for another one."""
+from grainspec_runtime.commands.part import LOST, PART, TIME_TO_END, Part, why_lost
 
 _TIME_TO_FAIL = 5.0
 """Seconds for the others to fail after one: the first that did so may be the last to end."""
 
-_LOST = 3
-"""Exit code of a process that ends because another one has; it prints nothing."""
 
+class Said(NamedTuple):
+    """Files of what a process prints, which is shown only if it fails; None prints it."""
 
-def part_of_run() -> int | None:
-    """Return the number of this process in a run on several GPUs; None if it is not in one."""
-    told = os.environ.get(_PART)
-    return int(told.split("/")[0]) if told else None
+    out: IO[str] | None = None
+    err: IO[str] | None = None
+
+    def show(self, number: int) -> None:
+        """Print what the process of this number has said."""
+        for file, stream in ((self.out, sys.stdout), (self.err, sys.stderr)):
+            if file is None:
+                continue
+            file.seek(0)
+            if text := file.read():
+                if stream is sys.stderr:
+                    text = f"process {number} of the run failed:\n{text[-4000:]}\n"
+                stream.write(text)
 
 
 def check_gpus(gpus: int, loading: LoadingArguments) -> None:
@@ -53,8 +52,13 @@ def check_gpus(gpus: int, loading: LoadingArguments) -> None:
     for name, on in (("--offload", loading.offload), ("--compile", loading.compiles)):
         if on:
             raise click.UsageError(f"`--gpus` does not work with `{name}`; remove one of them.")
-    if loading.arguments["device"] == "cpu":
+    kind, _, number = str(loading.arguments["device"] or "").partition(":")
+    if kind == "cpu":
         return
+    if number:
+        message = f"`--gpus {gpus}` uses the first {gpus} GPUs: write `--device {kind}`. "
+        message += "The environment variable `CUDA_VISIBLE_DEVICES` chooses which these are."
+        raise click.UsageError(message)
     import torch
 
     there = torch.cuda.device_count()
@@ -66,98 +70,72 @@ def check_gpus(gpus: int, loading: LoadingArguments) -> None:
 def run_in_parts(gpus: int) -> int:
     """Run this process's command in ``gpus`` processes; return the exit code of the run.
 
-    If one of them fails, the others are ended.
+    If one of them fails, the others are ended; if this process is, they end, too.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "grainspec", *sys.argv[1:]]
-    with ExitStack() as files:
-        said = [
-            files.enter_context(tempfile.TemporaryFile("w+", errors="replace")) for _ in range(gpus)
+    # What it imports is what this process would: `-m` alone looks in the current folder first.
+    command = [sys.executable, "-P", "-m", "grainspec", *sys.argv[1:]]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with tempfile.TemporaryDirectory(prefix="grainspec-") as meeting, ExitStack() as files:
+        opened = [
+            files.enter_context(tempfile.TemporaryFile("w+", errors="replace"))
+            for _ in range(2 * gpus - 2)
         ]
-        processes = [
-            subprocess.Popen(
-                command,
-                env={**os.environ, _PART: f"{number}/{gpus}/{port}"},
-                stdin=None if number == 0 else subprocess.DEVNULL,
-                stdout=None if number == 0 else said[number],
-                stderr=None if number == 0 else said[number],
-            )
-            for number in range(gpus)
-        ]
+        said = [Said(), *map(Said, opened[::2], opened[1::2])]
+        processes: list[subprocess.Popen[bytes]] = []
         try:
-            return _ended(processes, said)
+            for number in range(gpus):
+                told = str(Part(number, gpus, Path(meeting)))
+                started = subprocess.Popen(
+                    command,
+                    env={**environment, PART: told},
+                    stdin=subprocess.PIPE,  # closed if this process ends, which they notice
+                    stdout=said[number].out,
+                    stderr=said[number].err,
+                )
+                processes.append(started)
+            return ended(processes, said, Path(meeting))
+        except KeyboardInterrupt:
+            return INTERRUPTED  # the first process says so
         finally:
-            for process in processes:
-                process.terminate()
-            for process in processes:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(_TIME_TO_END)
-                process.kill()
-                process.wait()
+            _end(processes)
 
 
-def _ended(processes: list[subprocess.Popen[bytes]], said: Sequence[IO[str]]) -> int:
-    """Wait until all processes have ended, or one has failed; return the exit code of the run.
+def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.terminate()
+    end = time.monotonic() + TIME_TO_END
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, end - time.monotonic()))
+        process.kill()
+        process.communicate()
 
-    Prints what another process than the first has said last if that is why the run failed. Raises
-    GrainError (G755) if the system has ended one.
+
+def ended(processes: Sequence[subprocess.Popen[bytes]], said: Sequence[Said], meeting: Path) -> int:
+    """Wait until the first process has ended, or one has failed; return the run's exit code.
+
+    Shows what another process than the first has said if that is why the run failed. Raises
+    GrainError (G755) if the system has ended one, or if they could not exchange data.
     """
-    codes: list[int | None] = [None]
-    while None in codes and not any(codes):
+    codes = [process.poll() for process in processes]
+    while codes[0] is None and not any(codes):
         time.sleep(0.1)
         codes = [process.poll() for process in processes]
-    if not any(codes):
-        return 0
     end = time.monotonic() + _TIME_TO_FAIL
-    while None in codes and time.monotonic() < end:
+    while codes[0] != OK and None in codes and time.monotonic() < end:
         time.sleep(0.1)
         codes = [process.poll() for process in processes]
-    failed = [(number, code) for number, code in enumerate(codes) if code and code != _LOST]
+    if codes[0] == OK:  # it has written the run
+        return OK
+    failed = [(number, code) for number, code in enumerate(codes) if code and code != LOST]
+    if not failed:
+        message = f"the processes of the run cannot exchange data: {why_lost(meeting)}"
+        raise fail("G755", message, "Give the same command again, which resumes the run.")
     # an error explains more than a signal, which may be that of a library whose peer is gone
-    number, code = min(failed, key=lambda it: (it[1] < 0, it[0]), default=(0, 1))
-    if number:
-        said[number].seek(0)
-        last = said[number].read()[-4000:]
-        sys.stderr.write(f"process {number} of the run failed:\n{last}\n")
-    if code < 0:
-        message = f"process {number} of the run was ended by signal {-code}"
-        cure = "Give the same command again, which resumes the run. Is there enough memory?"
-        raise fail("G755", message, cure)
-    return code
-
-
-@contextmanager
-def joined(options: LoadOptions, gpus: int | None, how: Parallel) -> Iterator[LoadOptions]:
-    """Join the processes of the run inside the block; gives the options of this one.
-
-    ``how`` is what a transformer's self-attention is divided by. Without ``gpus`` they are the
-    options themselves, and nothing is joined. Where another process has ended (G755), this one
-    ends, too: :func:`run_in_parts` says why.
-    """
-    if not gpus:
-        yield options
-        return
-    import torch
-    import torch.distributed as dist
-
-    number, count, port = map(int, os.environ[_PART].split("/"))
-    on_cpu = str(options.device) == "cpu"
-    if not on_cpu:
-        torch.cuda.set_device(number)
-    dist.init_process_group(
-        "gloo" if on_cpu else "nccl",
-        init_method=f"tcp://127.0.0.1:{port}",
-        rank=number,
-        world_size=count,
-        timeout=_PATIENCE,
-    )
-    try:
-        yield replace(options, device="cpu" if on_cpu else f"cuda:{number}", parallel=how)
-    except GrainError as error:
-        if error.diagnostics[0].code == "G755":
-            raise SystemExit(_LOST) from error
-        raise
-    finally:
-        dist.destroy_process_group()
+    number, code = min(failed, key=lambda it: (it[1] < 0, it[0]))
+    if code > 0:
+        said[number].show(number)
+        return code
+    message = f"process {number} of the run was ended by signal {-code}"
+    cure = "Give the same command again, which resumes the run. Is there enough memory?"
+    raise fail("G755", message, cure)

@@ -18,12 +18,8 @@ from grainspec.diagnostics import Diagnostic
 from grainspec.remote.address import without_secrets
 from grainspec_runtime.commands.again import EarlierRun
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
-from grainspec_runtime.commands.parts import (
-    check_gpus,
-    joined,
-    part_of_run,
-    run_in_parts,
-)
+from grainspec_runtime.commands.part import end_with_command, joined, part_of_run
+from grainspec_runtime.commands.parts import check_gpus, run_in_parts
 from grainspec_runtime.commands.progress import Shown, progress_bars, progress_option, warning_line
 from grainspec_runtime.commands.sent_results import (
     check_replaceable,
@@ -148,13 +144,13 @@ def run(
     each runs some of the windows of the spec's `context`, and encodes and decodes some of the
     frames. For a video transformer, each has a part of the latent tokens, and decodes some rows of
     the frames; the memory of these is divided too, but not that of encoding the clip. --parallel
-    says by what self-attention is divided: for an edit with guidance on two GPUs, guidance is
-    usually the fastest. The edit equals that of one GPU up to rounding. run.json says how the clip
-    was divided.
+    says how: with guidance, half of the GPUs run the unconditional pass, and two GPUs share no
+    tokens then; with two, that was the fastest where it was measured. The edit equals that of one
+    GPU up to rounding. run.json says how the clip was divided.
 
     With --again, SPEC is a run's folder, and the new run is written to runs/RUN-again by default.
     It is said whether both edits are bit-identical. Options on the command line replace those of
-    the run.
+    the run. --gpus and --parallel have to be given again.
 
     \b
     Examples:
@@ -182,10 +178,13 @@ def run(
         raise click.UsageError(message)
     if gpus:
         check_gpus(gpus, loading)
-        if study or reconstruct or unsaved:
-            message = "`--gpus` does not work with `--study`, `--reconstruct` or `--stdin`."
-            raise click.UsageError(message)
+        for name, on in (("study", study), ("reconstruct", reconstruct), ("stdin", unsaved)):
+            if on:
+                message = f"`--gpus` does not work with `--{name}`; remove one of them."
+                raise click.UsageError(message)
     part = part_of_run() if gpus else None
+    if part is not None:
+        end_with_command(part)
     earlier = _earlier(spec, sets, variants) if again else None
     if earlier:
         loading = earlier.loading(loading)
@@ -215,7 +214,9 @@ def run(
 
         print_new([*(warning for one in prepared for warning in one.warnings), *divided])
         options = loading.options()
-        needs = needs_of(prepared[0], options)
+        if part is not None:
+            options = part.options(options, parallel or "auto")
+        needs = needs_of(prepared[0], options, processes=gpus or 1)
         print_new(memory_warnings(prepared[0], needs, options))
 
         from grainspec_runtime.runs.write import (
@@ -229,7 +230,7 @@ def run(
         )
 
         places = [output / one.variant if one.variant else output for one in prepared]
-        writes = part in (None, 0)
+        writes = part is None or part.number == 0
         folders = list(dict.fromkeys([output, *places])) if writes else []
         for place in folders:
             check_writable(place)
@@ -246,7 +247,7 @@ def run(
         results: list[EditResult] = []
         arguments = list(map(without_secrets, sys.argv[1:]))
         with (
-            joined(options, gpus, parallel or "auto") as options,
+            joined(part, str(options.device)),
             claimed_runs(folders),
             progress_bars(format_, shown) as progress,
             Editor(
@@ -318,7 +319,7 @@ def run(
                 f"the VAE's round trip alone has {back.vae_psnr:.1f} dB"
             )
         if earlier:
-            say(earlier.verdict(result.edited))
+            say(earlier.verdict(result.edited, result.division))
         say(f"wrote {name}: report.html, edited.mp4, side_by_side.mp4, run.json and more")
     if len(results) > 1:
         where = shown_place(output, output, url)

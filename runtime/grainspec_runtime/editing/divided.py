@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from grainspec.diagnostics import Diagnostic, fail
 from grainspec.model.spec import Context
+from grainspec.plan.method_windows import hierarchy
 from grainspec.plan.windows import frame_windows
 from grainspec_runtime.models.options import Parallel
 from grainspec_runtime.passes import divided_windows, prediction_passes
@@ -76,8 +77,8 @@ def _check_windows(prepared: Prepared, gpus: int) -> Iterator[Diagnostic]:
 def _more_windows(prepared: Prepared, windows: int, gpus: int) -> str:
     """Return the cure for a clip of fewer windows than GPUs: fewer GPUs, or shorter windows."""
     fewer = f"write `--gpus {windows}`" if windows > 1 else "remove `--gpus`"
-    if prepared.process == "controlvideo" and windows > 1:
-        return f"{fewer.capitalize()}, or a smaller `interval`."
+    if prepared.process == "controlvideo":
+        return _more_intervals(prepared, fewer, gpus)
     spec, count = prepared.spec, len(prepared.plan.groups)
     context = spec.effective_context or Context()
     longest = min(count - 1, context.frames)  # longer ones might need more memory
@@ -90,3 +91,16 @@ def _more_windows(prepared: Prepared, windows: int, gpus: int) -> str:
     if spec.context and context == spec.context:
         rest = f"  overlap {context.overlap}  keys {context.keys}"
     return f"Write `context {{ frames {enough.frames}{rest} }}`, or {fewer}."
+
+
+def _more_intervals(prepared: Prepared, fewer: str, gpus: int) -> str:
+    """Return the cure for ControlVideo, whose windows are its key frames and each interval."""
+    count, context = len(prepared.plan.groups), prepared.spec.effective_context or Context()
+    enough = (it for it in range(count - 1, 1, -1) if len(hierarchy(count, it)) >= gpus)
+    interval = next(enough, None)
+    if interval is None:
+        return f"{fewer.capitalize()}."
+    cure = f"Write `interval {interval}` in `method controlvideo`"
+    if len(prepared.windows) == 1:  # the clip at once
+        cure += f", and `context {{ frames {min(count - 1, context.frames)} }}`"
+    return f"{cure}, or {fewer}."

@@ -178,8 +178,6 @@ def _state(
         "options": session.recorded_options,
         "versions": [torch.__version__, diffusers.__version__],
     }
-    if session.checkpoint.division is not None:  # equal up to rounding; windows: bit-identical
-        facts["division"] = session.checkpoint.division
     if cross_rule is not None:
         facts["cross_rule"] = getattr(cross_rule, "__qualname__", repr(cross_rule))
     about = {**prepared.about, "process": prepared.process}

@@ -79,8 +79,14 @@ class Needs:
         )
 
 
-def needs_of(prepared: Prepared, loading: LoadOptions | None = None) -> Needs:
-    """Estimate the memory of a run with these options."""
+def needs_of(
+    prepared: Prepared, loading: LoadOptions | None = None, *, processes: int = 1
+) -> Needs:
+    """Estimate the memory of a run with these options.
+
+    The processes that share a clip share the main memory, too. Each of them needs what one alone
+    does there, and at most that on its GPU.
+    """
     loading = loading or LoadOptions()
     device = _device(loading)
     kind = device if isinstance(device, str) else device.type
@@ -90,12 +96,17 @@ def needs_of(prepared: Prepared, loading: LoadOptions | None = None) -> Needs:
         peaks = memory.cpu_peaks if kind == "cpu" else {}
         stage = largest_stage(memory, None, {of: peaks.get(of, 1) * active[of] for of in active})
         main = {"process": _PROCESS, **stage, **data}
-        return Needs(kind, {}, main, None, main_memory())
+        return Needs(kind, {}, _times(processes, main), None, main_memory())
     assert not isinstance(device, str)
     on_device = largest_stage(memory, loading.offload, active)
     stays = sum(memory.weights().values()) if loading.offload else 0
     main = {"process": _PROCESS, "weights": stays, **data}
+    main = _times(processes, main)
     return Needs(str(device), on_device, main, gpu_memory(device), main_memory())
+
+
+def _times(count: int, parts: Mapping[str, int]) -> dict[str, int]:
+    return {name: count * size for name, size in parts.items()}
 
 
 def gpu_bytes(prepared: Prepared, loading: LoadOptions | None = None) -> int:

@@ -46,6 +46,8 @@ class ClipKey:
             **self.checkpoint.pass_facts(job.plan.attention),
             "dtype": str(self.checkpoint.dtype),
         }
+        if self.checkpoint.division is not None:  # equal up to rounding; windows: bit-identical
+            facts["division"] = self.checkpoint.division
         if len(job.windows) > 1:
             facts["windows"] = [[window.frames, window.weights] for window in job.windows]
         text = repr(facts)
