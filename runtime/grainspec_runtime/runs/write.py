@@ -29,6 +29,7 @@ from grainspec_runtime.passes import denoiser_passes
 from grainspec_runtime.report.contents import contents_of
 from grainspec_runtime.report.page import report_page
 from grainspec_runtime.runs.read import (
+    BATCH_ROW,
     COMPARISON,
     EDITED,
     EDITED_MP4,
@@ -55,6 +56,7 @@ _FILES = frozenset(
         "spec.grain",
         "spec.json",
         "measures.json",
+        BATCH_ROW,
         *STUDY_FILES,
     }
 )
