@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,25 @@ def test_a_batch_replaces_its_own_runs(
     assert isinstance(row, dict), row
     [again] = kept(tmp_path, [job]).rows
     assert again["attempts"] == 2
+
+
+def test_the_memory_of_a_run_is_that_of_its_worker(
+    tmp_path: Path, edited: tuple[BatchJob, EditResult]
+) -> None:
+    job, result = edited
+    assert result.peak_memory_bytes
+    assert result.peak_memory_bytes >= 2**20
+    work = EditWork(Places(str(tmp_path), tmp_path), LoadOptions(), measure=True)
+    of_worker = 123 * 2**20  # this process has more
+    row = work.save(job, (replace(result, peak_memory_bytes=of_worker), {}), {})
+    assert isinstance(row, dict)
+    record = json.loads((tmp_path / "runs" / job.name / "run.json").read_text())
+    assert record["peak_memory_bytes"] == row["peak_memory_bytes"] == of_worker
+    assert row["measure_memory"] == 123
+    finished = replace(result, was_finished=True, peak_memory_bytes=7)  # sampled by another worker
+    row = work.save(job, (finished, {}), {})
+    assert isinstance(row, dict)
+    assert row["peak_memory_bytes"] == of_worker
 
 
 def test_what_others_wrote_in_a_run_is_not_replaced(
