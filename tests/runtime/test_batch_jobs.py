@@ -284,6 +284,64 @@ def test_a_manifest_of_an_earlier_version_is_taken_over(tmp_path: Path) -> None:
         manifest.states(tmp_path)
 
 
+def test_a_manifest_that_another_program_saved_is_resumed(tmp_path: Path) -> None:
+    first, second, third = jobs(VARIANTS)
+    record = manifest.Manifest(tmp_path)
+    times = {"seconds_sample": 1.5, "warnings": ["G111"], "frames": 16, "inversion_cached": True}
+    record.add({**row_of_job(first), "state": "done", **times})
+    record.add(row_of_failure(second, Failure("G505", "NaN"), ["first try"]))
+    record.complete()
+    whole = tmp_path / manifest.FILE
+    before = parquet.read_table(whole)
+    other = {  # as pandas 3 saves it
+        pa.string(): pa.large_string(),
+        pa.list_(pa.string()): pa.list_(pa.field("element", pa.large_string())),
+        pa.int64(): pa.float64(),  # it has empty cells
+        pa.timestamp("ms", "UTC"): pa.timestamp("us", "UTC"),
+    }
+    kinds = [(field.name, other.get(field.type, field.type)) for field in before.schema]
+    parquet.write_table(before.cast(pa.schema(kinds)), whole)
+    assert manifest.states(tmp_path) == {first.digest: "done", second.digest: "set aside"}
+    resumed = manifest.Manifest(tmp_path)
+    resumed.add({**row_of_job(third), "state": "done"})
+    resumed.complete()
+    table = parquet.read_table(whole)
+    assert table.schema.equals(manifest.SCHEMA)
+    assert table.slice(0, 2).equals(before)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"job": ["a", "b"]}, "it has no column `state`"),
+        ({"job": ["a", None], "state": ["done", "done"]}, "column `job` has empty cells"),
+        ({"job": ["a", "b"], "state": pa.nulls(2)}, "column `state`: an empty cell; it is `done`"),
+        ({"job": ["a"], "state": ["ready"]}, "column `state`: invalid value `ready`"),
+        ({"job": ["a"], "state": ["done"], "steps": ["two"]}, "column `steps`: Failed to parse"),
+        ({"job": ["a"], "state": ["done"], "sets": ["['seed=1']"]}, "column `sets`: "),
+    ],
+)
+def test_what_is_not_a_manifest_is_refused(
+    columns: dict[str, Any], said: str, tmp_path: Path, grain: Grain
+) -> None:
+    whole = tmp_path / manifest.FILE
+    parquet.write_table(pa.table(columns), whole)
+    write_progress(tmp_path, {"jobs": 2, "kept": 2, "ended": True})
+    shown = grain("batch", "status", tmp_path)
+    assert (shown.code, "error[G747]" in shown.err) == (1, True), shown.err
+    told = f"the manifest {whole} cannot be read: {said}"
+    assert told in " ".join(shown.err.split())
+    with pytest.raises(GrainError, match="cannot be read") as refused:
+        manifest.Manifest(tmp_path)  # before any job runs
+    assert "Delete that file" in refused.value.diagnostics[0].cure
+
+
+def test_when_a_job_of_an_earlier_version_failed_is_not_known(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"job": ["a"], "state": ["set aside"]}), tmp_path / manifest.FILE)
+    write_progress(tmp_path, {"jobs": 1, "started": time.time()})
+    assert status_of(tmp_path)["failed"] == []
+
+
 def test_other_folders_are_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("…")
     with pytest.raises(GrainError, match=r"thesis\.txt") as refused, claimed_folder(tmp_path):
