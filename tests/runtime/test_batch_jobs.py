@@ -336,6 +336,32 @@ def test_what_is_not_a_manifest_is_refused(
     assert "Delete that file" in refused.value.diagnostics[0].cure
 
 
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ([], "batch.json is not a JSON object"),
+        ({}, "batch.json: it has no `jobs`"),
+        ({"jobs": None}, "invalid value `null` for `jobs`: a whole number from 0"),
+        ({"jobs": True}, "invalid value `true` for `jobs`"),
+        ({"jobs": 2, "kept": -1}, "invalid value `-1` for `kept`"),
+        ({"jobs": 2, "started": "a"}, 'invalid value `"a"` for `started`: seconds since 1970'),
+        ({"jobs": 2, "started": 1e18}, "invalid value `1e+18` for `started`"),
+        ({"jobs": 2, "stages": 7}, "invalid value `7` for `stages`: an object with a whole number"),
+        ({"jobs": 2, "stages": {"done": "two"}}, "for `stages`"),
+        ({"jobs": 2, "workers": 3}, "invalid value `3` for `workers`: a list"),
+        ({"jobs": 2, "longest": {"stage": "sampling"}}, "for `longest`: an object with `stage`"),
+    ],
+)
+def test_what_is_not_the_progress_of_a_batch_is_refused(
+    facts: Any, said: str, tmp_path: Path, grain: Grain
+) -> None:
+    (tmp_path / "batch.json").write_text(json.dumps(facts))
+    shown = grain("batch", "status", tmp_path)
+    assert shown.code == 1
+    assert "error[G747]" in shown.err
+    assert said in " ".join(shown.err.split())
+
+
 def test_when_a_job_of_an_earlier_version_failed_is_not_known(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"job": ["a"], "state": ["set aside"]}), tmp_path / manifest.FILE)
     write_progress(tmp_path, {"jobs": 1, "started": time.time()})
