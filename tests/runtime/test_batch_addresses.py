@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Timer
 from typing import Any
 
@@ -17,6 +19,9 @@ import pytest
 pytest.importorskip("ray")
 
 import grpc
+import ray
+from clips import EXAMPLES
+from command import Grain
 from ray._private import services
 from ray._private.services import resolve_ip_for_localhost
 
@@ -68,6 +73,27 @@ def test_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"nothing answers at {address}" in reason(address)
     monkeypatch.setenv("RAY_ADDRESS", address)
     assert f"nothing answers at {address}" in reason("auto")
+
+
+@pytest.mark.parametrize("address", ["auto", "ray://me:hunter2@127.0.0.1:1"])
+def test_passwords_of_addresses_are_neither_said_nor_written(
+    address: str, tmp_path: Path, grain: Grain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def init(address: str, **options: object) -> None:
+        where = os.environ.get("RAY_ADDRESS", address)
+        raise ConnectionError(f"nobody is at {where}")
+
+    monkeypatch.setattr(ray, "init", init)
+    if address == "auto":
+        monkeypatch.setenv("RAY_ADDRESS", "ray://me:hunter2@127.0.0.1:1")
+    out = tmp_path / "out"
+    said = grain("batch", EXAMPLES / "variants.grain", "--address", address, "-o", out)
+    assert said.code == 1
+    assert "error[G744]" in said.err
+    assert "ray://127.0.0.1:1" in " ".join(said.err.split())
+    written = (out / "batch.json").read_text()
+    assert "hunter2" not in said.out + said.err + written
+    assert json.loads(written)["address"] in ("auto", "ray://127.0.0.1:1")
 
 
 def test_something_else_answers(monkeypatch: pytest.MonkeyPatch) -> None:
