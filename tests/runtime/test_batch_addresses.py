@@ -24,6 +24,7 @@ from clips import EXAMPLES
 from command import Grain
 from ray._private import services
 from ray._private.services import resolve_ip_for_localhost
+from ray.core.generated import ray_client_pb2
 
 from grainspec import GrainError
 from grainspec_runtime.batch import cluster_address
@@ -127,7 +128,10 @@ class Head(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no annotat
         self.token = token
 
     def service(self, call: Any) -> Any:
-        if call.method != "/ray.rpc.NodeInfoGcsService/CheckAlive":
+        if call.method not in (
+            "/ray.rpc.NodeInfoGcsService/CheckAlive",
+            "/ray.rpc.RayletDriver/ClusterInfo",
+        ):
             return None
         sent = dict(call.invocation_metadata).get("authorization", "")
 
@@ -137,6 +141,11 @@ class Head(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no annotat
             return b""
 
         return grpc.unary_unary_rpc_method_handler(answer)
+
+
+def test_the_ping_is_what_clients_of_ray_send() -> None:
+    ping = ray_client_pb2.ClusterInfoRequest(type=ray_client_pb2.ClusterInfoType.PING)
+    assert cluster_address._PING[1] == ping.SerializeToString()
 
 
 @contextmanager
@@ -152,11 +161,17 @@ def head(token: str = "") -> Iterator[str]:
 def test_a_cluster_answers() -> None:
     with head() as address:
         cluster_address.require_answer(address)
+        cluster_address.require_answer(f"ray://{address}")
     cluster_address.require_answer("ray://127.0.0.1:1")  # which Ray's client tries itself
 
 
-def test_a_cluster_requires_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    with head("Bearer right") as address:
+@pytest.mark.parametrize("scheme", ["", "ray://", "auto"])
+def test_a_cluster_requires_a_token(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with head("Bearer right") as server:
+        address = f"{scheme}{server}"
+        if scheme == "auto":
+            monkeypatch.setenv("RAY_ADDRESS", f"ray://{server}")
+            address = scheme
         assert "it requires a token, and none was sent" in reason(address)
         with pytest.raises(GrainError, match="RAY_AUTH_MODE=token"), cluster(address):
             pass
