@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Timer
 from typing import Any
 
@@ -17,8 +19,12 @@ import pytest
 pytest.importorskip("ray")
 
 import grpc
+import ray
+from clips import EXAMPLES
+from command import Grain
 from ray._private import services
 from ray._private.services import resolve_ip_for_localhost
+from ray.core.generated import ray_client_pb2
 
 from grainspec import GrainError
 from grainspec_runtime.batch import cluster_address
@@ -70,6 +76,27 @@ def test_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"nothing answers at {address}" in reason("auto")
 
 
+@pytest.mark.parametrize("address", ["auto", "ray://me:hunter2@127.0.0.1:1"])
+def test_passwords_of_addresses_are_neither_said_nor_written(
+    address: str, tmp_path: Path, grain: Grain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def init(address: str, **options: object) -> None:
+        where = os.environ.get("RAY_ADDRESS", address)
+        raise ConnectionError(f"nobody is at {where}")
+
+    monkeypatch.setattr(ray, "init", init)
+    if address == "auto":
+        monkeypatch.setenv("RAY_ADDRESS", "ray://me:hunter2@127.0.0.1:1")
+    out = tmp_path / "out"
+    said = grain("batch", EXAMPLES / "variants.grain", "--address", address, "-o", out)
+    assert said.code == 1
+    assert "error[G744]" in said.err
+    assert "ray://127.0.0.1:1" in " ".join(said.err.split())
+    written = (out / "batch.json").read_text()
+    assert "hunter2" not in said.out + said.err + written
+    assert json.loads(written)["address"] in ("auto", "ray://127.0.0.1:1")
+
+
 def test_something_else_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     with server(b"HTTP/1.1 400 Bad Request\r\n\r\n") as address:
         assert "is not the head of a cluster" in reason(address)
@@ -101,7 +128,10 @@ class Head(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no annotat
         self.token = token
 
     def service(self, call: Any) -> Any:
-        if call.method != "/ray.rpc.NodeInfoGcsService/CheckAlive":
+        if call.method not in (
+            "/ray.rpc.NodeInfoGcsService/CheckAlive",
+            "/ray.rpc.RayletDriver/ClusterInfo",
+        ):
             return None
         sent = dict(call.invocation_metadata).get("authorization", "")
 
@@ -111,6 +141,11 @@ class Head(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no annotat
             return b""
 
         return grpc.unary_unary_rpc_method_handler(answer)
+
+
+def test_the_ping_is_what_clients_of_ray_send() -> None:
+    ping = ray_client_pb2.ClusterInfoRequest(type=ray_client_pb2.ClusterInfoType.PING)
+    assert cluster_address._PING[1] == ping.SerializeToString()
 
 
 @contextmanager
@@ -126,11 +161,17 @@ def head(token: str = "") -> Iterator[str]:
 def test_a_cluster_answers() -> None:
     with head() as address:
         cluster_address.require_answer(address)
+        cluster_address.require_answer(f"ray://{address}")
     cluster_address.require_answer("ray://127.0.0.1:1")  # which Ray's client tries itself
 
 
-def test_a_cluster_requires_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    with head("Bearer right") as address:
+@pytest.mark.parametrize("scheme", ["", "ray://", "auto"])
+def test_a_cluster_requires_a_token(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with head("Bearer right") as server:
+        address = f"{scheme}{server}"
+        if scheme == "auto":
+            monkeypatch.setenv("RAY_ADDRESS", f"ray://{server}")
+            address = scheme
         assert "it requires a token, and none was sent" in reason(address)
         with pytest.raises(GrainError, match="RAY_AUTH_MODE=token"), cluster(address):
             pass

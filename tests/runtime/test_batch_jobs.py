@@ -284,6 +284,90 @@ def test_a_manifest_of_an_earlier_version_is_taken_over(tmp_path: Path) -> None:
         manifest.states(tmp_path)
 
 
+def test_a_manifest_that_another_program_saved_is_resumed(tmp_path: Path) -> None:
+    first, second, third = jobs(VARIANTS)
+    record = manifest.Manifest(tmp_path)
+    times = {"seconds_sample": 1.5, "warnings": ["G111"], "frames": 16, "inversion_cached": True}
+    record.add({**row_of_job(first), "state": "done", **times})
+    record.add(row_of_failure(second, Failure("G505", "NaN"), ["first try"]))
+    record.complete()
+    whole = tmp_path / manifest.FILE
+    before = parquet.read_table(whole)
+    other = {  # as pandas 3 saves it
+        pa.string(): pa.large_string(),
+        pa.list_(pa.string()): pa.list_(pa.field("element", pa.large_string())),
+        pa.int64(): pa.float64(),  # it has empty cells
+        pa.timestamp("ms", "UTC"): pa.timestamp("us", "UTC"),
+    }
+    kinds = [(field.name, other.get(field.type, field.type)) for field in before.schema]
+    parquet.write_table(before.cast(pa.schema(kinds)), whole)
+    assert manifest.states(tmp_path) == {first.digest: "done", second.digest: "set aside"}
+    resumed = manifest.Manifest(tmp_path)
+    resumed.add({**row_of_job(third), "state": "done"})
+    resumed.complete()
+    table = parquet.read_table(whole)
+    assert table.schema.equals(manifest.SCHEMA)
+    assert table.slice(0, 2).equals(before)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"job": ["a", "b"]}, "it has no column `state`"),
+        ({"job": ["a", None], "state": ["done", "done"]}, "column `job` has empty cells"),
+        ({"job": ["a", "b"], "state": pa.nulls(2)}, "column `state`: an empty cell; it is `done`"),
+        ({"job": ["a"], "state": ["ready"]}, "column `state`: invalid value `ready`"),
+        ({"job": ["a"], "state": ["done"], "steps": ["two"]}, "column `steps`: Failed to parse"),
+        ({"job": ["a"], "state": ["done"], "sets": ["['seed=1']"]}, "column `sets`: "),
+    ],
+)
+def test_what_is_not_a_manifest_is_refused(
+    columns: dict[str, Any], said: str, tmp_path: Path, grain: Grain
+) -> None:
+    whole = tmp_path / manifest.FILE
+    parquet.write_table(pa.table(columns), whole)
+    write_progress(tmp_path, {"jobs": 2, "kept": 2, "ended": True})
+    shown = grain("batch", "status", tmp_path)
+    assert (shown.code, "error[G747]" in shown.err) == (1, True), shown.err
+    told = f"the manifest {whole} cannot be read: {said}"
+    assert told in " ".join(shown.err.split())
+    with pytest.raises(GrainError, match="cannot be read") as refused:
+        manifest.Manifest(tmp_path)  # before any job runs
+    assert "Delete that file" in refused.value.diagnostics[0].cure
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ([], "batch.json is not a JSON object"),
+        ({}, "batch.json: it has no `jobs`"),
+        ({"jobs": None}, "invalid value `null` for `jobs`: a whole number from 0"),
+        ({"jobs": True}, "invalid value `true` for `jobs`"),
+        ({"jobs": 2, "kept": -1}, "invalid value `-1` for `kept`"),
+        ({"jobs": 2, "started": "a"}, 'invalid value `"a"` for `started`: seconds since 1970'),
+        ({"jobs": 2, "started": 1e18}, "invalid value `1e+18` for `started`"),
+        ({"jobs": 2, "stages": 7}, "invalid value `7` for `stages`: an object with a whole number"),
+        ({"jobs": 2, "stages": {"done": "two"}}, "for `stages`"),
+        ({"jobs": 2, "workers": 3}, "invalid value `3` for `workers`: a list"),
+        ({"jobs": 2, "longest": {"stage": "sampling"}}, "for `longest`: an object with `stage`"),
+    ],
+)
+def test_what_is_not_the_progress_of_a_batch_is_refused(
+    facts: Any, said: str, tmp_path: Path, grain: Grain
+) -> None:
+    (tmp_path / "batch.json").write_text(json.dumps(facts))
+    shown = grain("batch", "status", tmp_path)
+    assert shown.code == 1
+    assert "error[G747]" in shown.err
+    assert said in " ".join(shown.err.split())
+
+
+def test_when_a_job_of_an_earlier_version_failed_is_not_known(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"job": ["a"], "state": ["set aside"]}), tmp_path / manifest.FILE)
+    write_progress(tmp_path, {"jobs": 1, "started": time.time()})
+    assert status_of(tmp_path)["failed"] == []
+
+
 def test_other_folders_are_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("…")
     with pytest.raises(GrainError, match=r"thesis\.txt") as refused, claimed_folder(tmp_path):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +17,22 @@ from stub_batch import StubWork, stub_job
 
 pytest.importorskip("pyarrow")
 
-from grainspec.diagnostics import Diagnostic
+from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.remote.files import put_file, remove
 from grainspec_runtime.batch import manifest
 from grainspec_runtime.batch.edit_work import EditWork
+from grainspec_runtime.batch.edit_worker import EditWorker
 from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.jobs import BatchJob, Sharing, jobs_of_specs
 from grainspec_runtime.batch.kept import kept
 from grainspec_runtime.batch.places import Places
 from grainspec_runtime.batch.rows import row_of_job
 from grainspec_runtime.batch.written_runs import write_known
+from grainspec_runtime.editing.result import EditResult
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.runs.read import WHOLE, missing_file
 from grainspec_runtime.runs.write import finished_run
+from grainspec_runtime.whole_folder import whole_folder
 
 RECORD: dict[str, Any] = {
     "spec": {"target": "a pig"},
@@ -209,6 +214,90 @@ def test_what_a_run_writes_is_whole_and_can_be_measured(tmp_path: Path, grain: G
     failure = work.measured(job)
     assert isinstance(failure, Failure)
     assert failure.code == "G317"
+
+
+@pytest.fixture(scope="module")
+def edited(tmp_path_factory: pytest.TempPathFactory) -> tuple[BatchJob, EditResult]:
+    pytest.importorskip("ray")  # its version is in the row
+    root = tmp_path_factory.mktemp("edited")
+    (root / "edit.grain").write_text(
+        ClipFolder(root, frames=2).spec_text(settings="sampler { steps 1 }")
+    )
+    [job] = jobs_of_specs([root / "edit.grain"], Sharing())
+    work = EditWork(Places(str(root), root), LoadOptions(device="cpu"), use_cache=False)
+    report, prepared = work.prepare([job])
+    assert report.model
+    failure, (result, _) = EditWorker(work, report.model).sample(prepared, 0, job, {})
+    assert failure is None
+    return job, result
+
+
+@pytest.mark.parametrize("damage", ["none", "no run.json", "cut run.json", "no edited.mp4"])
+def test_a_batch_replaces_its_own_runs(
+    damage: str, tmp_path: Path, edited: tuple[BatchJob, EditResult]
+) -> None:
+    job, result = edited
+    work = EditWork(Places(str(tmp_path), tmp_path), LoadOptions())
+    run = tmp_path / "runs" / job.name
+    assert isinstance(work.save(job, (result, {}), {"attempts": 1}), dict)
+    kind, _, name = damage.partition(" ")
+    if kind == "no":
+        (run / name).unlink()
+    elif kind == "cut":
+        (run / name).write_text((run / name).read_text()[:40])
+    found = kept(tmp_path, [job])
+    assert (job.digest in found.done) == (not name)
+    assert [finding.code for finding in found.findings()] == (["G764"] if name else [])
+    row = work.save(job, (result, {}), {"attempts": 2})
+    assert isinstance(row, dict), row
+    [again] = kept(tmp_path, [job]).rows
+    assert again["attempts"] == 2
+
+
+def test_the_memory_of_a_run_is_that_of_its_worker(
+    tmp_path: Path, edited: tuple[BatchJob, EditResult]
+) -> None:
+    job, result = edited
+    assert result.peak_memory_bytes
+    assert result.peak_memory_bytes >= 2**20
+    work = EditWork(Places(str(tmp_path), tmp_path), LoadOptions(), measure=True)
+    of_worker = 123 * 2**20  # this process has more
+    row = work.save(job, (replace(result, peak_memory_bytes=of_worker), {}), {})
+    assert isinstance(row, dict)
+    record = json.loads((tmp_path / "runs" / job.name / "run.json").read_text())
+    assert record["peak_memory_bytes"] == row["peak_memory_bytes"] == of_worker
+    assert row["measure_memory"] == 123
+    finished = replace(result, was_finished=True, peak_memory_bytes=7)  # sampled by another worker
+    row = work.save(job, (finished, {}), {})
+    assert isinstance(row, dict)
+    assert row["peak_memory_bytes"] == of_worker
+
+
+def test_what_others_wrote_in_a_run_is_not_replaced(
+    tmp_path: Path, edited: tuple[BatchJob, EditResult]
+) -> None:
+    job, result = edited
+    work = EditWork(Places(str(tmp_path), tmp_path), LoadOptions())
+    run = tmp_path / "runs" / job.name
+    run.mkdir(parents=True)
+    (run / "notes.txt").write_text("mine")
+    failure = work.save(job, (result, {}), {})
+    assert isinstance(failure, Failure)
+    assert (failure.code, failure.may_pass) == ("G310", False)  # a further attempt meets it again
+    (run / "notes.txt").unlink()
+    run.rmdir()
+    run.write_text("a file")
+    failure = work.save(job, (result, {}), {})
+    assert isinstance(failure, Failure)
+    assert (failure.code, failure.may_pass) == ("G310", False)
+
+
+def test_a_full_disk_may_pass(tmp_path: Path) -> None:
+    with pytest.raises(GrainError) as refused, whole_folder(tmp_path / "run"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    failure = Failure.of(refused.value)
+    assert (failure.code, failure.may_pass) == ("G310", True)
+    assert Failure.of(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))).may_pass
 
 
 @pytest.mark.cluster

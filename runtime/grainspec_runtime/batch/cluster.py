@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from grainspec.diagnostics import GrainError, fail
+from grainspec.remote.address import without_secrets
 from grainspec_runtime.batch.interrupts import interrupts_deferred, interrupts_ignored
 from grainspec_runtime.batch.jobs import BatchJob
 from grainspec_runtime.batch.work import Model, Place, Row, Shared, Work
@@ -64,7 +65,7 @@ def cluster(
     except (OSError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
         where = f"the cluster at {address}" if address else "a local cluster of Ray"
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        message = f"{where} cannot be used: {reason}"
+        message = without_secrets(f"{where} cannot be used: {reason}")
         cure = "Start one (`ray start --head`) and give its address, or leave `--address` out."
         refused = isinstance(error, TokenRefusedError)
         raise fail("G744", message, TOKEN_CURE if refused else cure) from error
@@ -185,7 +186,7 @@ def machines() -> int:
 
 def lost(reason: str) -> GrainError:
     """Return the error (G744) that ends a batch whose cluster has ended."""
-    first = (reason.strip() or "it does not answer").splitlines()[0][:200]
+    first = without_secrets((reason.strip() or "it does not answer").splitlines()[0])[:200]
     cure = "Give the same command again: it goes on from the jobs that are done. Watch the memory."
     return fail("G744", f"the cluster of Ray ended while the batch ran: {first}", cure)
 

@@ -1,7 +1,8 @@
 """Whether a cluster of Ray answers at an address, before Ray connects to it.
 
 Ray itself tries again for ever where nothing answers, and then heeds no Ctrl-C. Where a
-cluster refuses this process's token, it logs a line each second, and its error does not say why.
+cluster refuses this process's token, it logs a line each second, and its error does not say why:
+that of its client (``ray://``) is a timeout.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ SECONDS = 10.0
 """In which a cluster's head must answer."""
 _ALIVE = "/ray.rpc.NodeInfoGcsService/CheckAlive"
 """A call of the head's that tells its version."""
+_CLIENT = "ray://"
+_PING = ("/ray.rpc.RayletDriver/ClusterInfo", b"\x08\x06")
+"""A call of the server of Ray's clients, and its request: a `ClusterInfoRequest` of type `PING`."""
 _OPTIONS = (("grpc.enable_http_proxy", 0),)
 """Ray uses no proxy either."""
 TOKEN_CURE = (
@@ -33,24 +37,47 @@ class TokenRefusedError(OSError):
 def require_answer(address: str) -> None:
     """Raise OSError if nothing, or no cluster, answers at an address of Ray, such as ``auto``.
 
-    Clients of Ray (``ray://``) are left to Ray, which gives up by itself; so is ``auto`` on a
-    machine where nobody has started a cluster. Raises TokenRefusedError if the cluster refuses this
-    process's token, or requires one; ValueError for what is no address.
+    Servers of Ray's clients (``ray://``) that do not answer are left to Ray, which gives up by
+    itself; so is ``auto`` on a machine where nobody has started a cluster. Raises TokenRefusedError
+    if the cluster refuses this process's token, or requires one; ValueError for what is no address.
     """
-    if "://" in address:
+    said = os.environ.get("RAY_ADDRESS") or address if address == "auto" else address
+    if "://" in said:
+        if said.startswith(_CLIENT) and not _uses_tls():
+            _require_token(said.removeprefix(_CLIENT))
         return
     head = services.canonicalize_bootstrap_address(address)
     if head is None:
         return
-    if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):  # its certificates are Ray's business
+    if _uses_tls():  # its certificates are Ray's business
         _connect(head)
         return
     try:
-        with grpc.insecure_channel(head, options=_OPTIONS) as channel:
-            channel.unary_unary(_ALIVE)(b"", timeout=SECONDS, metadata=_token())
+        _call(head, _ALIVE, b"")
     except grpc.RpcError as error:
         if not (error.code() == grpc.StatusCode.UNAUTHENTICATED and _is_found(address)):
             raise _refusal(head, error) from error
+
+
+def _require_token(server: str) -> None:
+    """Raise TokenRefusedError if a server of Ray's clients requires another token, or one at all.
+
+    Ray's client does not say so: it tries again until its time has passed.
+    """
+    try:
+        _call(server, *_PING)
+    except grpc.RpcError as error:
+        if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+            raise _refusal(server, error) from error
+
+
+def _call(server: str, method: str, request: bytes) -> None:
+    with grpc.insecure_channel(server, options=_OPTIONS) as channel:
+        channel.unary_unary(method)(request, timeout=SECONDS, metadata=_token())
+
+
+def _uses_tls() -> bool:
+    return os.environ.get("RAY_USE_TLS", "0") not in ("", "0")
 
 
 def _connect(head: str) -> None:

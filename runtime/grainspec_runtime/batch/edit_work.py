@@ -97,8 +97,8 @@ class EditWork:
         """
         from grainspec_runtime.batch.measured import measure
         from grainspec_runtime.editing.resume import drop_run
-        from grainspec_runtime.runs.read import read_run
-        from grainspec_runtime.runs.write import manifest_of, save_run
+        from grainspec_runtime.runs.read import read_manifest, read_run
+        from grainspec_runtime.runs.write import save_run
 
         start = time.perf_counter()
         edited, facts = result
@@ -117,7 +117,7 @@ class EditWork:
                 if self.measure:
                     measure(read_run(folder))
                 measured = LocalRuns(folder.parent).measures(folder.name)
-                row = row_of(job, manifest_of(edited, job.arguments), measured or ())
+                row = row_of(job, read_manifest(folder), measured or ())
                 write_known(folder, job.digest, known)
             drop_run(edited.run_key)
         except Exception as error:

@@ -20,7 +20,6 @@ from grainspec_runtime.editing.editor import Editor
 from grainspec_runtime.editing.session import ClipSession
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import Prepared
-from grainspec_runtime.runs.write import peak_memory
 
 Inversions = Mapping[str, Any]
 """By key: files of the cache (:mod:`grainspec_runtime.cache.carry`), or trajectories without it."""
@@ -124,7 +123,6 @@ class EditWorker:
             "host": platform.node(),
             "seconds_edit": round(time.perf_counter() - start, 3),
             "peak_gpu_bytes": _peak(),
-            "peak_memory_bytes": peak_memory(),
         }
         return None, (result, facts)
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from ray.exceptions import RayError, RayTaskError
+import re
+
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from grainspec.diagnostics import GrainError, fail
 from grainspec_runtime.batch.failures import Failure
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_MOST = 300
 
 
 class Overdue(RayError):
@@ -19,10 +24,23 @@ def reason_of_end(stage: str, error: Exception) -> str:
     """Return why a stage's process ended, in one line."""
     if isinstance(error, RayTaskError) and isinstance(error.cause, Exception):
         error = error.cause  # the message before it is about the process
-    first = (str(error) or type(error).__name__).strip().splitlines()[0]
     if isinstance(error, Overdue):
-        return f"{stage}: {first}"
-    return f"{stage}: {type(error).__name__}: {first[:160]}"
+        return f"{stage}: {error}"
+    return f"{stage}: {type(error).__name__}: {_cause_in(error)}".rstrip(": ")
+
+
+def _cause_in(error: Exception) -> str:
+    """Return what an error says of its cause, in one line of at most 300 characters.
+
+    Errors of processes begin with fields or a traceback, which are indented; the cause is last.
+    """
+    lines = _COLOUR.sub("", str(error)).strip().splitlines()
+    if isinstance(error, RayActorError | RayTaskError):
+        indented = [number for number, line in enumerate(lines) if line[:1].isspace()]
+        lines = lines[indented[-1] + 1 :] if indented and lines[indented[-1] + 1 :] else lines
+    said = " ".join(" ".join(lines).split())
+    said = said.rpartition("Worker exit detail: ")[2]
+    return said if len(said) <= _MOST else said[: _MOST - 1].rstrip() + "…"
 
 
 def failure_of_end(error: Exception, reasons: list[str]) -> Failure:

@@ -12,6 +12,12 @@ _MAY_PASS = {"G310", "G340", "G502", "G506", "G746", "G900"}
 """What another try may not meet: a full disk, a folder in use, a network, too little memory."""
 
 
+def _may_pass(code: str, error: BaseException) -> bool:
+    """Return whether another try may succeed; a folder with files of others (G310) stays so."""
+    refused = isinstance(error, GrainError) and not isinstance(error.__cause__, OSError)
+    return code in _MAY_PASS and not (code == "G310" and refused)
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A finding about a job: its code, message and cure; whether another try may succeed.
@@ -33,7 +39,7 @@ class Failure:
         found = error.diagnostics if isinstance(error, GrainError) else (finding_of(error),)
         first = next((finding for finding in found if finding.is_error), found[0])
         text, position = _place(first, error)
-        may_pass = first.code in _MAY_PASS
+        may_pass = _may_pass(first.code, error)
         return cls(first.code, first.message, first.cure, may_pass, text, position)
 
     def place(self, spec: str) -> str | None:

@@ -21,6 +21,7 @@ from grainspec.regular_file import read_json
 from grainspec.whole_file import whole_file
 from grainspec_runtime.batch import manifest
 from grainspec_runtime.batch.places import RUNS
+from grainspec_runtime.batch.progress_fields import fault_in
 from grainspec_runtime.whole_folder import claimed, is_left_over
 
 FILE, PAGE = "batch.json", "index.html"
@@ -58,7 +59,9 @@ def read_progress(folder: Path) -> dict[str, Any]:
     try:
         facts = read_json(folder / FILE, most=MAX_RECORD_BYTES, bounded=True)
         if not isinstance(facts, dict):
-            raise ValueError("it is not a JSON object")
+            raise ValueError(f"{FILE} is not a JSON object")
+        if fault := fault_in(facts):
+            raise ValueError(f"{FILE}: {fault}")
     except (OSError, ValueError) as error:
         message = f"{folder} is not the folder of a batch: {error}".splitlines()[0]
         raise fail("G747", message, "Name a folder that `grain batch` wrote.") from error

@@ -20,7 +20,7 @@ from pyarrow import parquet
 
 from grainspec.diagnostics import fail
 from grainspec.whole_file import whole_file
-from grainspec_runtime.batch.rows import COLUMNS
+from grainspec_runtime.batch.rows import COLUMNS, DONE, SET_ASIDE
 
 FILE, PARTS = "manifest.parquet", "manifest"
 _KINDS = {
@@ -32,6 +32,8 @@ _KINDS = {
     "time": pa.timestamp("ms", tz="UTC"),
 }
 SCHEMA = pa.schema([(name, _KINDS[kind]) for name, kind in COLUMNS.items()])
+_NEEDED = ("job", "state")
+"""Columns that every version writes."""
 _ROWS = 200
 """A part is written for so many rows, or when rows have waited for some time: the longer the batch
 runs the longer, so that a night's batch does not make thousands of parts."""
@@ -39,9 +41,14 @@ _SECONDS, _MOST_SECONDS, _SHARE = 2.0, 60.0, 0.01
 
 
 class Manifest:
-    """The manifest in a batch's folder; it is written by one process at a time."""
+    """The manifest in a batch's folder; it is written by one process at a time.
+
+    Raises GrainError (G747) if the rows that are there cannot be read: they are needed at the end.
+    """
 
     def __init__(self, folder: Path) -> None:
+        for _ in _tables(folder, None):
+            pass
         self.folder = folder
         self._new: list[Mapping[str, Any]] = []
         self._begun = self._last = time.monotonic()
@@ -125,8 +132,7 @@ def exists(folder: Path) -> bool:
 
 def _table(folders: Sequence[Path]) -> pa.Table:
     tables = [table for folder in folders for table in _tables(folder, None)]
-    table = pa.concat_tables([SCHEMA.empty_table(), *tables], promote_options="default")
-    return table.select(SCHEMA.names).cast(SCHEMA)
+    return pa.concat_tables([SCHEMA.empty_table(), *tables])
 
 
 def _write_whole(folder: Path, table: pa.Table, parts: Sequence[Path]) -> None:
@@ -152,16 +158,47 @@ def _tables(folder: Path, columns: list[str] | None) -> Iterator[pa.Table]:
     whole = folder / FILE
     for path in [*([whole] if whole.is_file() else []), *_parts(folder)]:
         try:
-            table = parquet.ParquetFile(path).read(columns=columns)
-            if "job" not in table.column_names:
-                raise KeyError("it has no column `job`")
-            yield table
+            yield _of_schema(parquet.ParquetFile(path).read(columns=columns), columns)
         except FileNotFoundError:  # put together in the meantime
             continue
-        except (OSError, KeyError, pa.ArrowException) as error:
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             message = f"the manifest {path} cannot be read: {str(error).splitlines()[0]}"
             cure = "Delete that file, and give the command of the batch again."
             raise fail("G747", message, cure) from error
+
+
+def _of_schema(table: pa.Table, names: list[str] | None) -> pa.Table:
+    """Return these columns, or all, with the schema's types: other programs save it with others.
+
+    Columns that are missing, as in manifests of earlier versions, are null. Raises ValueError or
+    pa.ArrowException for a table that is not a manifest's.
+    """
+    schema = pa.schema([SCHEMA.field(name) for name in names or SCHEMA.names])
+    for name in _NEEDED:
+        if name not in table.column_names:
+            raise ValueError(f"it has no column `{name}`")
+    made = [
+        _of_type(table, field)
+        if field.name in table.column_names
+        else pa.nulls(len(table), field.type)
+        for field in schema
+    ]
+    found = pa.Table.from_arrays(made, schema=schema)
+    found.validate(full=True)
+    if found.column("job").null_count:
+        raise ValueError("column `job` has empty cells")
+    for state in found.column("state").unique().to_pylist():
+        if state not in (DONE, SET_ASIDE):
+            said = "an empty cell" if state is None else f"invalid value `{state}`"
+            raise ValueError(f"column `state`: {said}; it is `{DONE}` or `{SET_ASIDE}`")
+    return found
+
+
+def _of_type(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
+    try:
+        return table.column(field.name).cast(field.type)
+    except pa.ArrowException as error:
+        raise ValueError(f"column `{field.name}`: {error}") from error
 
 
 def _parts(folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,11 @@ def status_behind(url: str) -> dict[str, Any]:
         return status_of(folder)
 
 
+def _finished(row: Mapping[str, Any]) -> datetime:
+    """Return when a job ended; long ago if its row, of another version, does not say."""
+    return row["finished"] or datetime.fromtimestamp(0, UTC)
+
+
 def status_of(folder: Path) -> dict[str, Any]:
     """Return the state of a batch as JSON values; raises GrainError (G747) if it is not one."""
     facts = read_progress(folder)
@@ -45,7 +51,7 @@ def status_of(folder: Path) -> dict[str, Any]:
     begun = datetime.fromtimestamp(float(facts.get("started") or 0), UTC)
     rows = list(manifest.latest(folder).values())
     done = [row for row in rows if row["state"] == DONE]
-    failed = [row for row in rows if row["state"] == SET_ASIDE and row["finished"] >= begun]
+    failed = [row for row in rows if row["state"] == SET_ASIDE and _finished(row) >= begun]
     age = time.time() - float(facts.get("updated") or 0)
     stages = facts.get("stages") or {}
     number_done = int(facts.get("kept") or 0) + int(stages.get("done") or 0)

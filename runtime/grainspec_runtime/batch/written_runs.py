@@ -21,6 +21,7 @@ from grainspec.remote.files import get_bytes
 from grainspec.remote.folders import listed
 from grainspec.remote.store import OBJECT_STORES
 from grainspec_runtime.runs.read import (
+    BATCH_ROW,
     MANIFEST,
     MEASURES,
     WHOLE,
@@ -34,7 +35,6 @@ from grainspec_runtime.runs.read import (
 from grainspec_runtime.whole_folder import restored
 
 Record = dict[str, Any]
-KNOWN = "batch-row.json"
 
 
 class NotWhole(Exception):
@@ -68,7 +68,7 @@ def write_known(run: Path, job: str, columns: Mapping[str, Any]) -> None:
     A file that is cut short, since the process was killed, is read as none.
     """
     text = json.dumps({"job": job, "columns": dict(columns)}, indent=2, ensure_ascii=False)
-    (run / KNOWN).write_text(text + "\n", encoding="utf-8", errors="replace")
+    (run / BATCH_ROW).write_text(text + "\n", encoding="utf-8", errors="replace")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class LocalRuns:
         """Return the manifest of a run; raises NotWhole."""
         run = self.folder / name
         restored(run, keeps=is_kept, last=MANIFEST)
-        begun = (run / MANIFEST).exists()
+        begun = any((run / name).exists() for name in (MANIFEST, BATCH_ROW))
         lacking = missing_file(run)
         if lacking:
             raise NotWhole(f"{lacking} is missing or empty", begun=begun)
@@ -103,7 +103,7 @@ class LocalRuns:
     def known(self, name: str, job: str) -> Record:
         """Return what :func:`write_known` wrote of a job's row, if it can be read."""
         try:
-            place = self.folder / name / KNOWN
+            place = self.folder / name / BATCH_ROW
             return _known(read_json(place, most=MAX_RECORD_BYTES, bounded=True), job)
         except (OSError, ValueError):
             return {}
@@ -145,7 +145,7 @@ class RemoteRuns:
     def known(self, name: str, job: str) -> Record:
         """Return what :func:`write_known` wrote of a job's row, if it can be read."""
         try:
-            return _known(_object(self._bytes(name, KNOWN)), job)
+            return _known(_object(self._bytes(name, BATCH_ROW)), job)
         except (KeyError, ValueError):
             return {}
 

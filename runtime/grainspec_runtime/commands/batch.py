@@ -219,7 +219,7 @@ def run(
             warn=warn,
             facts={
                 "arguments": list(map(without_secrets, sys.argv[1:])),
-                "address": address,
+                "address": address and without_secrets(address),
             },
         )
     if format_ == "json":

@@ -24,6 +24,7 @@ from grainspec_runtime.flow.guide import guiding_paths
 from grainspec_runtime.measures.fidelity import psnr
 from grainspec_runtime.media.blend import blended, faded
 from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.memory.peak import peak_memory
 from grainspec_runtime.modulation.layers import Attention, CrossAttentionRule
 from grainspec_runtime.modulation.windowed import clip_attention
 from grainspec_runtime.prepare import Prepared
@@ -104,6 +105,7 @@ def edit(
         run_key=state.key,
         resumed_at=done,
         was_finished=was_finished,
+        peak_memory_bytes=peak_memory(),
         study=study,
         division=session.division(prepared),
     )

@@ -39,6 +39,7 @@ class EditResult:
     resumed_at: number of sampling steps taken over from an interrupted run.
     was_finished: the interrupted run had finished this edit and written its folder.
     study: the recorded attention, if it was requested.
+    peak_memory_bytes: of the process that made the edit, until then; None if it is unknown.
     division: how processes shared the clip; None if there was one process.
     times: when each frame is shown. sound: the source's sound for these frames, if it can be kept.
     """
@@ -59,6 +60,7 @@ class EditResult:
     reconstruction: Reconstruction | None = None
     resumed_at: int = 0
     was_finished: bool = False
+    peak_memory_bytes: int | None = None
     study: Study | None = None
     sound: Sound | None = None
     division: Division | WindowDivision | None = None

@@ -26,6 +26,8 @@ from grainspec_runtime.whole_folder import is_left_over, restored
 MANIFEST, PLAN, EDITED = "run.json", "plan.safetensors", "edited.mkv"
 EDITED_MP4 = "edited.mp4"
 MEASURES, REPORT = "measures.json", "report.html"
+BATCH_ROW = "batch-row.json"
+"""What a batch writes beside its run: what only it knows of the run's row."""
 WHOLE = (
     *(EDITED_MP4, EDITED, "side_by_side.mp4", "overlay.png", "overview.png"),
     *(PLAN, REPORT, MANIFEST),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import platform
-import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -29,6 +28,7 @@ from grainspec_runtime.passes import denoiser_passes
 from grainspec_runtime.report.contents import contents_of
 from grainspec_runtime.report.page import report_page
 from grainspec_runtime.runs.read import (
+    BATCH_ROW,
     COMPARISON,
     EDITED,
     EDITED_MP4,
@@ -55,6 +55,7 @@ _FILES = frozenset(
         "spec.grain",
         "spec.json",
         "measures.json",
+        BATCH_ROW,
         *STUDY_FILES,
     }
 )
@@ -241,7 +242,7 @@ def manifest_of(result: EditResult, arguments: list[str]) -> dict[str, Any]:
         "inversion_cached": result.inversion_cached,
         "reconstruction": _reconstruction_of(result),
         "seconds": result.seconds,
-        "peak_memory_bytes": peak_memory(),
+        "peak_memory_bytes": result.peak_memory_bytes,
         "warnings": [warning.as_json() for warning in result.warnings],
         "versions": {
             "python": platform.python_version(),
@@ -262,16 +263,6 @@ def _reconstruction_of(result: EditResult) -> dict[str, float | None] | None:
         return None
     values = {"psnr": back.psnr, "vae_psnr": back.vae_psnr}
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
-
-
-def peak_memory() -> int | None:
-    """Return the peak memory of this process in bytes; None if it is unknown."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used if sys.platform == "darwin" else used * 1024
 
 
 def _version(package: str) -> str | None:
