@@ -354,3 +354,8 @@ def test_the_live_table_fits_a_terminal() -> None:
     )
     assert numbers.split()[:3] == ["50000", "10000", "1000"]
     assert more == []
+
+
+def test_help_says_what_the_options_do(grain: Grain) -> None:
+    said = " ".join(grain("batch", "run", "--help").out.split())
+    assert "Neither read nor write the cache; the jobs of this batch still share inversions" in said

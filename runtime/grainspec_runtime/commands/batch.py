@@ -94,7 +94,7 @@ def batch() -> None:
 @click.option(
     "--no-cache",
     is_flag=True,
-    help="Neither read nor write the cache; each worker then inverts the clips of its jobs itself.",
+    help="Neither read nor write the cache; the jobs of this batch still share inversions.",
 )
 @click.option("--fresh", is_flag=True, help="Run all jobs, also those that are done.")
 @progress_option
