@@ -17,7 +17,8 @@ from pyarrow import parquet
 from grainspec import GrainError
 from grainspec_runtime.batch.asked import jobs_asked_for
 from grainspec_runtime.batch.jobs import Sharing
-from grainspec_runtime.batch.table import Row, read_table
+from grainspec_runtime.batch.run import distinct
+from grainspec_runtime.batch.table import Row, _absolute, read_table
 
 
 def refused(path: Path) -> tuple[str, str]:
@@ -165,3 +166,36 @@ def test_a_spec_beside_a_table_is_for_rows_without_one(tmp_path: Path) -> None:
     assert "no job is made of" in findings[0].message
     assert not findings[0].is_error
     assert [job.file for job in jobs_asked_for([a, b], Sharing())[0]] == ["a.grain", "b.grain"]
+
+
+def test_a_file_is_the_same_however_its_path_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "night").mkdir()
+    clip, spec = tmp_path / "clips/a.mp4", tmp_path / "edit.grain"
+    (tmp_path / "clips/link.mp4").symlink_to(clip)
+    spec.write_text(ClipFolder(tmp_path).spec_text())
+    clips = [str(clip), "../clips/a.mp4", f"file://{clip}", "~/clips/./a.mp4"]
+    lines = [f"{clip},{spec},{tmp_path}" for clip in clips]
+    lines += [f"{clip},~/edit.grain,..", f"{clip},../night/../edit.grain,~/night/.."]
+    table = written(tmp_path / "night", "jobs.csv", "\n".join(["clip,spec,base", *lines]))
+    jobs, _ = jobs_asked_for([table], Sharing())
+    assert {(job.clip, job.spec, job.base) for job in jobs} == {(str(clip), spec, str(tmp_path))}
+    assert len(distinct(jobs)[0]) == 1
+    [link] = read_table(written(tmp_path, "jobs.csv", "clip\nclips/link.mp4\n"), spec)
+    assert link.clip == str(tmp_path / "clips/link.mp4")
+    (tmp_path / "night/away").symlink_to(tmp_path / "clips")
+    written(tmp_path, "jobs.csv", "clip\nnight/away/../x.mp4\nnight/../../../../../../../x.mp4\n")
+    away, root = read_table(tmp_path / "jobs.csv", spec)
+    assert away.clip == str(tmp_path / "night/away/../x.mp4")  # of another folder than night
+    assert root.clip == "/x.mp4"
+    both = [spec, tmp_path / "night/../edit.grain"]
+    assert len(distinct(jobs_asked_for(both, Sharing())[0])[0]) == 1
+
+
+def test_the_home_folder_in_a_table_behind_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/a")
+    assert _absolute("s3://studio/night", "~/a.mp4") == "/home/a/a.mp4"
+    assert _absolute("s3://studio/night", "../a.mp4") == "s3://studio/a.mp4"

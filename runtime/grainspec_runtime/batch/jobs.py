@@ -15,7 +15,7 @@ from grainspec.model.spec import EditSpec
 from grainspec.remote.address import is_url, path_of, shown
 from grainspec.text.override import override
 from grainspec_runtime.batch.spec_texts import SpecText, SpecTexts
-from grainspec_runtime.batch.table import Row, folder_of
+from grainspec_runtime.batch.table import Row, folder_of, normal
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.]+")
 _LONGEST_STEM = 60
@@ -102,7 +102,7 @@ def jobs_of_specs(specs: Sequence[Path | str], sharing: Sharing) -> Iterator[Bat
     Raises GrainError for a spec that cannot be read, or that lacks a variant that is asked for.
     """
     for path in specs:
-        spec = path if isinstance(path, str) else path.absolute()
+        spec = path if isinstance(path, str) else normal(path)
         whole = sharing.specs.of(spec).parsed(spec)
         for variant in _variants(whole, sharing.variants, shown(str(path))):
             for sets in sharing.combinations:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,20 @@ class Row:
 def folder_of(file: Path | str) -> str:
     """Return the folder of a file or of what is behind a URL."""
     return parent_of(file) if isinstance(file, str) else str(file.absolute().parent)
+
+
+def normal(path: Path | str) -> Path:
+    """Return a path absolute and without ``..``, so that a file has one; links are kept.
+
+    So is a ``..`` after a link, since it leads to the folder of what is linked.
+    """
+    plain = Path(path).absolute()
+    while ".." in plain.parts:
+        at = plain.parts.index("..")
+        if Path(*plain.parts[:at]).is_symlink():
+            break
+        plain = Path(*plain.parts[: max(1, at - 1)], *plain.parts[at + 1 :])
+    return plain
 
 
 def read_table(path: Path | str, spec: Path | str | None = None) -> Iterator[Row]:
@@ -108,7 +123,7 @@ def _row(told: Mapping[str, str], path: Path | str, where: str, default: Path | 
         message = f"{where} of {shown(str(path))} names no spec"
         raise fail("G740", message, "Add a column `spec`, or name one: `grain batch edit.grain …`.")
     if not is_url(str(spec)):
-        spec = Path(spec).absolute()
+        spec = normal(spec)
     clip = told.get("clip")
     clip = None if clip is None else _absolute(place, clip)
     base = _absolute(place, told["base"]) if "base" in told else folder_of(spec)
@@ -118,12 +133,12 @@ def _row(told: Mapping[str, str], path: Path | str, where: str, default: Path | 
 
 def _absolute(place: str, written: str) -> str:
     """Return a path or URL that is written in a table whose folder, or its URL, is ``place``."""
-    written = without_file_protocol(written)
-    if is_url(written) or Path(written).is_absolute():
+    written = expanduser(without_file_protocol(written))
+    if is_url(written):
         return written
-    if is_url(place):
+    if is_url(place) and not Path(written).is_absolute():
         return joined(root_of(place), posixpath.normpath(path_of(place).joinpath(written)))
-    return str((Path(place) / written).absolute())
+    return str(normal(Path(place) / written))
 
 
 def _text(value: object, name: str, where: str) -> str:
