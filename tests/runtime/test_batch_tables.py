@@ -199,3 +199,17 @@ def test_the_home_folder_in_a_table_behind_a_url(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HOME", "/home/a")
     assert _absolute("s3://studio/night", "~/a.mp4") == "/home/a/a.mp4"
     assert _absolute("s3://studio/night", "../a.mp4") == "s3://studio/a.mp4"
+
+
+def test_a_seed_that_a_float_cannot_hold_is_refused(tmp_path: Path) -> None:
+    for number in ("9007199254740993.0", "-1e16"):
+        text = f'{{"sampler.seed": {number}}}'
+        message, cure = refused(written(tmp_path, "jobs.jsonl", text))
+        assert "line 1: `sampler.seed` has a floating-point number from 2^53, " in message
+        assert "without `.0`" in cure
+    parquet.write_table(pa.table({"sampler.seed": [None, 2.0**53]}), tmp_path / "jobs.parquet")
+    assert "row 2: `sampler.seed` has" in refused(tmp_path / "jobs.parquet")[0]
+    rows = '{"sampler.seed": 9007199254740993}\n{"sampler.seed": 9007199254740991.0}\n'
+    exact = read_table(written(tmp_path, "jobs.jsonl", rows), tmp_path / "edit.grain")
+    seeds = [f"sampler.seed={2**53 + 1}", f"sampler.seed={2**53 - 1}"]
+    assert [row.sets for row in exact] == [(seed,) for seed in seeds]
