@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pyarrow as pa
 from pyarrow import dataset, parquet, types
 from rich.console import Console
 
-from grainspec import GrainError
+from grainspec import GrainError, load, override
 from grainspec_runtime.batch import manifest
 from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.folder import claimed_folder, write_progress
@@ -158,8 +159,46 @@ def test_jobs_that_cannot_be_read_are_set_aside(tmp_path: Path) -> None:
     assert [len(unit.jobs) for unit in units] == [1]
     assert [failure.code for _, failure in failed] == ["G001", "G311", "G740", "G201"]
     rows = [row_of_failure(job, failure, [failure.reason]) for job, failure in failed]
-    places = [f"{tmp_path}/bad.grain:1:9", None, None, "--set sampler.stps=3"]
+    at = f"{table}, line 5, column `sampler.stps`"
+    places = [f"{tmp_path}/bad.grain:1:9", None, None, at]
     assert [row["place"] for row in rows] == places
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_what_is_wrong_in_a_table_is_placed_there(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / "edit.grain").write_text(ClipFolder(tmp_path).spec_text())
+    cells = [{"sampler.seed": "NaN"}, {"clip": "gone.mp4"}, {"clip": None, "sampler.stps": "3"}]
+    names = ["spec", "clip", "sampler.seed", "sampler.stps"]
+    rows = [{"spec": "edit.grain", **row} for row in cells]
+    lines = [",".join(names), *(",".join(row.get(name) or "" for name in names) for row in rows)]
+    table = tmp_path / f"jobs{suffix}"
+    table.write_text("\n".join(lines if suffix == ".csv" else map(json.dumps, rows)))
+    made = list(jobs_of_table(read_table(table), Sharing(sets=("attention.self=0.5",))))
+    first = 2 if suffix == ".csv" else 1
+    columns = ("sampler.seed", "G202"), ("clip", "G301"), ("sampler.stps", "G201")
+    for line, (job, (column, code)) in enumerate(zip(made, columns, strict=True), first):
+        with pytest.raises(GrainError) as refused:
+            prepare(job.whole, Path(job.base), sets=job.sets)
+        row = row_of_failure(job, Failure.of(refused.value), [])
+        assert (row["code"], row["place"]) == (code, f"{table}, line {line}, column `{column}`")
+    [common, *_] = jobs_of_table(read_table(table), Sharing(sets=("sampler.steps=x",)))
+    with pytest.raises(GrainError) as refused:
+        prepare(common.whole, Path(common.base), sets=common.sets)
+    place = row_of_failure(common, Failure.of(refused.value), [])["place"]
+    assert place == "--set sampler.steps=x"  # which is of the command line
+
+
+def test_the_arguments_of_a_job_have_its_clip(tmp_path: Path) -> None:
+    row = Row(VARIANTS, str(EXAMPLES), str(tmp_path / "a b.mp4"), "left", ("sampler.seed=3",))
+    [job] = jobs_of_table([row], Sharing())
+    command, spec, *options = job.arguments
+    assert (command, spec, options[:2]) == ("run", str(VARIANTS), ["--variant", "left"])
+    sets = [option.removeprefix("--set=") for option in options[2:]]
+    same = override(load(VARIANTS).as_variant("left"), sets)
+    assert same == job.chosen
+    assert same.video.path == row.clip
+    [secret] = jobs_of_table([replace(row, clip="sftp://me:geheim@h/a.mp4")], Sharing())
+    assert "geheim" not in " ".join(secret.arguments)
 
 
 def test_rows_of_failures_say_what_was_asked_for(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 from grainspec.diagnostics import GrainError, fail
@@ -17,6 +17,8 @@ from grainspec.text.override import override
 from grainspec_runtime.batch.spec_texts import SpecText, SpecTexts
 from grainspec_runtime.batch.table import Row, folder_of, normal
 
+_CLIP = "video.path"
+"""The override that stands for a table's column `clip`."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.]+")
 _LONGEST_STEM = 60
 _ALL = "all"
@@ -30,7 +32,8 @@ class BatchJob:
     name: of its folder in the batch's ``runs``. digest: identifies what it asks for. spec: the
     absolute path of its spec, or its URL. base: where its relative paths start, a folder or a URL.
     clip: what takes the place of the spec's clip, absolute or a URL; None for its own. sets:
-    overrides. content: the spec's text when the batch began.
+    overrides. content: the spec's text when the batch began. row: the place of its row in a table,
+    such as ``jobs.csv, line 3``; columns: the overrides that are of the row.
     """
 
     name: str
@@ -41,14 +44,13 @@ class BatchJob:
     variant: str | None
     sets: tuple[str, ...]
     content: SpecText = field(default_factory=SpecText)
+    row: str = field(default="", compare=False)
+    columns: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def whole(self) -> EditSpec:
         """The spec with its variants, of the job's clip; raises GrainError if it is invalid."""
-        whole = self.content.parsed(self.spec)
-        if self.clip is None:
-            return whole
-        return whole.replaced({}, video=whole.video.replaced({}, path=self.clip))
+        return override(self.content.parsed(self.spec), _set_clip(self.clip))
 
     @property
     def chosen(self) -> EditSpec:
@@ -64,9 +66,31 @@ class BatchJob:
 
     @property
     def arguments(self) -> list[str]:
-        """The arguments of `grain` that make the same edit, if the clip is the spec's own."""
+        """The arguments of `grain` that make the same edit.
+
+        Except for a clip behind a URL and a base that is not the spec's folder, for which `grain
+        run` has no option.
+        """
         named = ["--variant", self.variant] if self.variant else []
-        return ["run", shown(str(self.spec)), *named, *(f"--set={value}" for value in self.sets)]
+        sets = (*_set_clip(self.clip and shown(self.clip)), *self.sets)
+        return ["run", shown(str(self.spec)), *named, *(f"--set={value}" for value in sets)]
+
+    def place_of(self, setting: str) -> str | None:
+        """Return the cell of a table that an override is from; None if it is from none."""
+        if setting in self.columns:
+            return f"{self.row}, column `{setting_name(setting)}`"
+        if self.clip is not None and setting_name(setting) == _CLIP:
+            return f"{self.row}, column `clip`" if self.row else None
+        return None
+
+
+def _set_clip(clip: str | None) -> tuple[str, ...]:
+    return () if clip is None else (f"{_CLIP}={clip}",)
+
+
+def setting_name(setting: str) -> str:
+    """Return the name of an override ``NAME=VALUE``."""
+    return setting.partition("=")[0].strip()
 
 
 def _file(spec: Path | str) -> PurePath:
@@ -123,7 +147,8 @@ def jobs_of_table(rows: Iterable[Row], sharing: Sharing) -> Iterator[BatchJob]:
         for variant in _variants_of_row(row, sharing):
             for sets in sharing.combinations:
                 both = (*sets, *row.sets)
-                yield _job(row.spec, row.base, row.clip, variant, both, sharing)
+                job = _job(row.spec, row.base, row.clip, variant, both, sharing)
+                yield replace(job, row=row.place, columns=row.sets)
 
 
 def _variants(whole: EditSpec, asked: tuple[str, ...] | None, path: str) -> Sequence[str | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os.path import expanduser
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,8 @@ class Row:
 
     spec, base, clip: absolute paths or URLs; clip is None for the spec's own. variant: one,
     several separated by commas, or ``all``; None for those that the batch is asked for. sets:
-    overrides, from all other columns. names_spec: whether the spec is the row's own.
+    overrides, from all other columns. names_spec: whether the spec is the row's own. place: of the
+    row, such as ``jobs.csv, line 3``.
     """
 
     spec: Path | str
@@ -46,6 +47,7 @@ class Row:
     variant: str | None
     sets: tuple[str, ...]
     names_spec: bool = False
+    place: str = field(default="", compare=False)
 
 
 def folder_of(file: Path | str) -> str:
@@ -130,7 +132,8 @@ def _row(told: Mapping[str, str], path: Path | str, where: str, default: Path | 
     clip = None if clip is None else _absolute(place, clip)
     base = _absolute(place, told["base"]) if "base" in told else folder_of(spec)
     sets = tuple(f"{name}={text}" for name, text in told.items() if name not in _OWN)
-    return Row(spec, base, clip, told.get("variant"), sets, "spec" in told)
+    at = f"{shown(str(path))}, {where}"
+    return Row(spec, base, clip, told.get("variant"), sets, "spec" in told, at)
 
 
 def _absolute(place: str, written: str) -> str:
