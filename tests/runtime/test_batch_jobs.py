@@ -53,7 +53,12 @@ def test_variants_and_grids_are_multiplied() -> None:
     assert [job.variant for job in jobs(EXAMPLES / "instance.grain")] == [None]
     with pytest.raises(GrainError, match="no variant `lft`") as unknown:
         jobs(VARIANTS, variants=("lft",))
-    assert unknown.value.diagnostics[0].code == "G740"
+    [finding] = unknown.value.diagnostics
+    assert finding.code == "G740"
+    assert finding.cure == "Name one of its variants: `swapped`, `left`, `right`."
+    with pytest.raises(GrainError) as unknown:
+        jobs(EXAMPLES / "instance.grain", variants=("lft",))
+    assert unknown.value.diagnostics[0].cure == "It has no variants: name none."
 
 
 def test_a_job_is_what_decides_its_result(tmp_path: Path) -> None:
@@ -160,7 +165,8 @@ def test_jobs_that_cannot_be_read_are_set_aside(tmp_path: Path) -> None:
     assert [failure.code for _, failure in failed] == ["G001", "G311", "G740", "G201"]
     rows = [row_of_failure(job, failure, [failure.reason]) for job, failure in failed]
     at = f"{table}, line 5, column `sampler.stps`"
-    places = [f"{tmp_path}/bad.grain:1:9", None, None, at]
+    places = [f"{tmp_path}/bad.grain:1:9", None, f"{table}, line 4", at]
+    assert failed[2][1].cure == "Name one of its variants: `swapped`, `left`, `right`."
     assert [row["place"] for row in rows] == places
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,10 @@ def test_a_spec_beside_a_table_is_for_rows_without_one(tmp_path: Path) -> None:
     assert [finding.code for finding in findings] == ["G766"]
     assert "no job is made of" in findings[0].message
     assert not findings[0].is_error
+    twice = [written(tmp_path, "d e.grain", text), a, a]
+    [finding] = jobs_asked_for([table, *twice], Sharing())[1]
+    command = finding.cure.split("`")[-2]
+    assert shlex.split(command) == ["grain", "batch", *map(str, twice[:2])]
     assert [job.file for job in jobs_asked_for([a, b], Sharing())[0]] == ["a.grain", "b.grain"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -32,9 +33,12 @@ def jobs_asked_for(
         jobs += jobs_of_table(rows, sharing)
     if not jobs or has_use or not specs:
         return jobs, []
-    names = ", ".join(shown(str(spec)) for spec in specs)
-    message = f"no job is made of {names}: each row names a spec of its own"
-    cure = f"Give it a command of its own, `grain batch {names}`, or leave the column `spec` empty."
+    names = list(dict.fromkeys(shown(str(spec)) for spec in specs))
+    message = f"no job is made of {', '.join(names)}: each row names a spec of its own"
+    command = f"grain batch {shlex.join(names)}"
+    cure = (
+        f"Leave cells of the column `spec` empty, or give a command without the table: `{command}`."
+    )
     return jobs, [Diagnostic("G766", message, cure)]
 
 

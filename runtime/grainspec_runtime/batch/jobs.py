@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
-from grainspec.diagnostics import GrainError, fail
+from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.model.spec import EditSpec
 from grainspec.remote.address import is_url, path_of, shown
 from grainspec.text.override import override
@@ -158,10 +158,15 @@ def _variants(whole: EditSpec, asked: tuple[str, ...] | None, path: str) -> Sequ
         return [None]
     for name in asked:
         if name not in whole.variant_names:
-            message = f"{path} has no variant `{name}`"
-            names = ", ".join(f"`{known}`" for known in whole.variant_names) or "none"
-            raise fail("G740", message, f"Its variants: {names}. Write `--variant NAME`.")
+            raise GrainError([unknown_variant(whole, path, name)])
     return asked
+
+
+def unknown_variant(whole: EditSpec, file: str, name: str) -> Diagnostic:
+    """Return the error (G740) about a variant that a spec lacks."""
+    names = ", ".join(f"`{known}`" for known in whole.variant_names)
+    cure = f"Name one of its variants: {names}." if names else "It has no variants: name none."
+    return Diagnostic("G740", f"{file} has no variant `{name}`", cure)
 
 
 def variants_named(text: str) -> tuple[str, ...] | None:
