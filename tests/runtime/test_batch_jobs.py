@@ -125,6 +125,23 @@ def test_a_setting_is_in_the_grid_or_in_the_table(tmp_path: Path) -> None:
     sharing = Sharing(grid={"sampler.seed": ("1", "2")})
     with pytest.raises(GrainError, match=r"`sampler\.seed` is in the grid and in the table"):
         list(jobs_of_table(read_table(tmp_path / "jobs.csv"), sharing))
+    with pytest.raises(
+        GrainError, match=r"`sampler\.seed` is given by `--set` and in the"
+    ) as twice:
+        list(jobs_of_table(read_table(tmp_path / "jobs.csv"), Sharing(sets=("sampler.seed =9",))))
+    cure = "Leave out `--set sampler.seed =9`, or the column `sampler.seed`."
+    assert twice.value.diagnostics[0].cure == cure
+
+
+def test_a_clip_is_in_one_place(tmp_path: Path) -> None:
+    (tmp_path / "jobs.csv").write_text(f"spec,clip\n{VARIANTS},a.mp4\n")
+    for sharing in (Sharing(sets=("video.path=b",)), Sharing(grid={"video.path": ("b", "c")})):
+        with pytest.raises(GrainError) as twice:
+            list(jobs_of_table(read_table(tmp_path / "jobs.csv"), sharing))
+        assert twice.value.diagnostics[0].cure.endswith("or the column `clip`.")
+    (tmp_path / "jobs.csv").write_text(f"spec,clip,video.path\n{VARIANTS},a.mp4,b.mp4\n")
+    with pytest.raises(GrainError, match=r"line 2 has values of both `clip` and `video\.path`"):
+        list(jobs_of_table(read_table(tmp_path / "jobs.csv"), Sharing()))
 
 
 def test_a_spec_that_changes_meanwhile_changes_no_job(tmp_path: Path) -> None:
@@ -380,6 +397,14 @@ def test_command_lines_that_are_wrong(grain: Grain, tmp_path: Path) -> None:
     twice = ("--grid", "sampler.seed=1", "--grid", "sampler.seed=2")
     assert "several grids of `sampler.seed`" in grain("batch", VARIANTS, *twice).err
     assert grain("batch", VARIANTS, "--object-store", "much").code == 2
+    assert "Ray requires 79MB" in grain("batch", VARIANTS, "--object-store", "1").err
+    both = grain("batch", VARIANTS, "--grid", "sampler.seed=1,2", "--set", "sampler.seed=9")
+    assert both.code == 2
+    assert "`sampler.seed` is also given by `--set sampler.seed=9`" in " ".join(both.err.split())
+    for local in (("--cpus", "2"), ("--object-store", "1GB")):
+        said = grain("batch", VARIANTS, "--address", "127.0.0.1:1", *local)
+        assert said.code == 2
+        assert f"`{local[0]}` is for a local cluster" in said.err
     assert "no variant `pg`" in grain("batch", VARIANTS, "--variant", "left,pg").err
     (tmp_path / "jobs.csv").write_text("spec\n")
     assert "there is no job" in grain("batch", tmp_path / "jobs.csv").err

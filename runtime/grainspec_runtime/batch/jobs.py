@@ -137,18 +137,35 @@ def jobs_of_table(rows: Iterable[Row], sharing: Sharing) -> Iterator[BatchJob]:
     """Make the jobs of a table's rows; a row without a variant is for all that are asked for.
 
     A spec that cannot be read is reported by its jobs, which are set aside. Raises GrainError
-    (G740) if a row names no spec, or has a value for a setting of the grid.
+    (G740) if a row names no spec, or has a value for a setting that an option has, too.
     """
     for row in rows:
-        for name in sharing.grid or ():
-            if any(value.partition("=")[0].strip() == name for value in row.sets):
-                message = f"`{name}` is in the grid and in the table"
-                raise fail("G740", message, f"Leave out `--grid {name}=…`, or the column.")
+        _require_single_values(row, sharing)
         for variant in _variants_of_row(row, sharing):
             for sets in sharing.combinations:
                 both = (*sets, *row.sets)
                 job = _job(row.spec, row.base, row.clip, variant, both, sharing)
                 yield replace(job, row=row.place, columns=row.sets)
+
+
+def _require_single_values(row: Row, sharing: Sharing) -> None:
+    columns = {setting_name(setting): setting_name(setting) for setting in row.sets}
+    if row.clip is not None:
+        if _CLIP in columns:
+            message = f"{row.place} has values of both `clip` and `{_CLIP}`"
+            raise fail("G740", message, "Leave one of the two out.")
+        columns[_CLIP] = "clip"
+    for name in sharing.grid or ():
+        if name in columns:
+            message = f"`{name}` is in the grid and in the table"
+            cure = f"Leave out `--grid {name}=…`, or the column `{columns[name]}`."
+            raise fail("G740", message, cure)
+    for setting in sharing.sets:
+        name = setting_name(setting)
+        if name in columns:
+            message = f"`{name}` is given by `--set` and in the table"
+            cure = f"Leave out `--set {setting}`, or the column `{columns[name]}`."
+            raise fail("G740", message, cure)
 
 
 def _variants(whole: EditSpec, asked: tuple[str, ...] | None, path: str) -> Sequence[str | None]:

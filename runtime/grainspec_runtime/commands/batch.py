@@ -24,6 +24,9 @@ from grainspec_runtime.commands.spec_file import ALL, set_option
 _TIME = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*([smh])", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
+_LEAST_STORE = 79_000_000
+"""What Ray requires: 75 MiB."""
+
 
 class _RunByDefault(click.Group):
     """A group whose command `run` may be left out: `grain batch edit.grain`."""
@@ -76,7 +79,11 @@ def batch() -> None:
     help="Share a GPU between at most so many workers (default: what its memory allows, up to 8).",
 )
 @click.option("--cpus", type=click.IntRange(1), help="CPUs of a local cluster (default: all).")
-@click.option("--object-store", metavar="SIZE", help="Memory for what stages hand on, as 2GB.")
+@click.option(
+    "--object-store",
+    metavar="SIZE",
+    help="Memory of a local cluster for what stages hand on, as 2GB.",
+)
 @click.option(
     "--retries",
     type=click.IntRange(0, 10),
@@ -159,14 +166,18 @@ def run(
     from grainspec_runtime.cache.folder import cache_folder
     from grainspec_runtime.remote.record import recorded
 
-    options, limit = loading.options(), _seconds(timeout)
+    options, limit, store = loading.options(), _seconds(timeout), _bytes(object_store)
+    for name, value in (("--cpus", cpus), ("--object-store", store)):
+        if address and value is not None:
+            message = f"`{name}` is for a local cluster: give it to `ray start`, or leave it out"
+            raise click.UsageError(f"{message}, or leave `--address` out.")
     output = without_file_protocol(output) if output else None
     for url in filter(is_url, (output or "", shared_cache() or "")):
         check_lasting(url)
     sharing = Sharing(
         variants=variants_named(",".join(variants)) if variants else None,
         sets=sets,
-        grid=_grids(grids),
+        grid=_grids(grids, sets),
         loading={"dtype": loading.arguments["dtype"], **options.recorded()},
     )
     warnings: list[Diagnostic] = []
@@ -204,7 +215,7 @@ def run(
             once,
             work,
             folder,
-            on=Cluster(address, cpus, _bytes(object_store)),
+            on=Cluster(address, cpus, store),
             limits=Limits(
                 workers,
                 per_gpu,
@@ -266,11 +277,15 @@ def status(folder: Path | str, format_: Format) -> None:
         say(status_text(facts))
 
 
-def _grids(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+def _grids(texts: tuple[str, ...], sets: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    given = {text.partition("=")[0].strip(): text for text in sets}
     found: dict[str, tuple[str, ...]] = {}
     for name, values in map(_grid, texts):
         if name in found:
             message = f"several grids of `{name}`: write `{name}=VALUE,VALUE` once"
+            raise click.BadParameter(message, param_hint="--grid")
+        if name in given:
+            message = f"`{name}` is also given by `--set {given[name]}`: leave one of the two out"
             raise click.BadParameter(message, param_hint="--grid")
         found[name] = values
     return found
@@ -297,9 +312,13 @@ def _bytes(size: str | None) -> int | None:
     if size is None:
         return None
     try:
-        return size_in_bytes(size)
+        store = size_in_bytes(size)
     except ValueError as error:
         raise click.BadParameter(f"{error}", param_hint="--object-store") from error
+    if store < _LEAST_STORE:
+        message = f"`{size}` is too small: Ray requires {_LEAST_STORE / 1e6:.0f}MB"
+        raise click.BadParameter(message, param_hint="--object-store")
+    return store
 
 
 def _seconds(text: str | None) -> float | None:
