@@ -429,3 +429,4 @@ def test_the_live_table_fits_a_terminal() -> None:
 def test_help_says_what_the_options_do(grain: Grain) -> None:
     said = " ".join(grain("batch", "run", "--help").out.split())
     assert "Neither read nor write the cache; the jobs of this batch still share inversions" in said
+    assert f"A stage prepares or inverts up to {MOST} jobs of a clip together" in said

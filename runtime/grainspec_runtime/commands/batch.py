@@ -94,8 +94,9 @@ def batch() -> None:
 @click.option(
     "--timeout",
     metavar="TIME",
-    help="For each stage of a job, such as `90s`, `30m` or `2h` (default: none). What takes longer "
-    "is ended and counts as an attempt.",
+    help="For each stage, such as `90s`, `30m` or `2h` (default: none). A stage prepares or "
+    "inverts up to 16 jobs of a clip together, or samples or saves one; in a new process it "
+    "includes loading. What takes longer is ended, and counts as an attempt.",
 )
 @click.option("--measure", is_flag=True, help="Measure each edit, without CLIP; kept ones, too.")
 @click.option(
