@@ -25,7 +25,7 @@ from grainspec_runtime.batch import manifest
 from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.folder import claimed_folder, write_progress
 from grainspec_runtime.batch.jobs import BatchJob, Sharing, jobs_of_specs, jobs_of_table
-from grainspec_runtime.batch.page import batch_page
+from grainspec_runtime.batch.page import batch_page, where_all
 from grainspec_runtime.batch.rows import COLUMNS, row_of_failure, row_of_job
 from grainspec_runtime.batch.run import distinct
 from grainspec_runtime.batch.status import status_of
@@ -262,6 +262,15 @@ def test_failures_that_are_not_shown_are_counted(tmp_path: Path, grain: Grain) -
     assert "and 3 more: write `--format json`" in status.out
     assert len(grain("batch", "status", out, "--format", "json").json["failed"]) == 23
     assert (out / "index.html").read_text().count("<b>G311</b>") == 23
+
+
+def test_where_failures_are_that_are_not_shown(tmp_path: Path) -> None:
+    rows = [{**row_of_job(job), "state": "set aside", "code": "G1"} for job in jobs(VARIANTS)]
+    many = [{**rows[0], "message": "", "cure": "", "place": None, "target": None, "reasons": []}]
+    page = batch_page(many * 5001, 5001)
+    assert page.count("<b>G1</b>") == 5000
+    assert where_all(5000) == "see index.html"
+    assert where_all(5001).startswith("index.html has the first 5,000, ")
 
 
 def test_the_same_job_runs_once() -> None:

@@ -41,6 +41,7 @@ def written(folder: Path, name: str, text: str | bytes) -> Path:
     ("name", "text", "said", "cure"),
     [
         ("jobs.txt", "spec\na.grain\n", "does not end in", "Save it as `.csv`"),
+        ("jobs.csv", "Spec,Clip\na.grain,b\n", "`a.grain` in the column `Spec`", "Write `spec` in"),
         ("jobs.jsonl", "[1]\n", "line 1 is not a JSON object", "Write an object a line"),
         (
             "jobs.jsonl",
@@ -218,3 +219,30 @@ def test_a_seed_that_a_float_cannot_hold_is_refused(tmp_path: Path) -> None:
     exact = read_table(written(tmp_path, "jobs.jsonl", rows), tmp_path / "edit.grain")
     seeds = [f"sampler.seed={2**53 + 1}", f"sampler.seed={2**53 - 1}"]
     assert [row.sets for row in exact] == [(seed,) for seed in seeds]
+
+
+def test_other_tables_are_no_specs(tmp_path: Path, grain: Grain) -> None:
+    for name in ("jobs.tsv", "jobs.XLSX"):
+        said = grain("batch", written(tmp_path, name, "spec\tclip\n"), "-o", tmp_path / "out")
+        assert said.code == 1
+        assert "is not a table of jobs: its name does not end in" in " ".join(said.err.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_option_that_no_job_can_have_is_refused_once(tmp_path: Path) -> None:
+    text = ClipFolder(tmp_path).spec_text()
+    spec = written(tmp_path, "a.grain", text)
+    other = written(tmp_path, "b.grain", text.replace("left", "west"))
+    west = jobs_asked_for([spec, other], Sharing(grid={"west.weight": ("1", "2")}))[0]
+    assert len(west) == 4  # of which two are set aside
+    for sharing, setting, option in (
+        (Sharing(grid={"sampler.sed": ("1", "2")}), "sampler.sed=1", "--grid"),
+        (Sharing(grid={"sampler.seed": ("1", "two")}), "sampler.seed=two", "--grid"),
+        (Sharing(sets=("sampler.sed=3",)), "sampler.sed=3", "--set"),
+    ):
+        with pytest.raises(GrainError) as refused:
+            jobs_asked_for([spec, other], sharing)
+        assert (refused.value.source, refused.value.path) == (setting, option)
+    written(tmp_path, "c.grain", "grain 1 vidio")
+    bad = written(tmp_path, "jobs.csv", "spec\nc.grain\n")
+    assert len(jobs_asked_for([bad], Sharing(sets=("sampler.sed=3",)))[0]) == 1

@@ -114,6 +114,10 @@ def _told(cells: Mapping[str, Any], where: str) -> dict[str, str]:
     """Return the cells of a row that have a value, as text, by the names of their columns."""
     named = {str(name).strip(): _text(value, str(name), where) for name, value in cells.items()}
     told = {name: text for name, text in named.items() if text}
+    for name in told:
+        if name not in _OWN and name.lower() in _OWN:
+            reason = f"{where} has `{told[name]}` in the column `{name}`"
+            raise BadTable(reason, f"Write `{name.lower()}` in lower case.")
     if "" in told:
         reason = f"{where} has `{told['']}` in a column without a name"
         raise BadTable(reason, "Name the column in the header, such as `sampler.seed`.")

@@ -162,6 +162,7 @@ def run(
     from grainspec_runtime.batch.jobs import Sharing, variants_named
     from grainspec_runtime.batch.limits import Limits
     from grainspec_runtime.batch.manifest import take_over
+    from grainspec_runtime.batch.page import where_all
     from grainspec_runtime.batch.places import Places
     from grainspec_runtime.batch.run import Cluster, distinct, run_batch
     from grainspec_runtime.cache.folder import cache_folder
@@ -246,7 +247,7 @@ def run(
         say(f"{summary.done} of {summary.jobs} jobs are done{before}, in {summary.seconds:.0f} s")
         if summary.measured:
             say(f"measured {counted(summary.measured, 'kept job')}")
-        for line in failure_lines(summary.set_aside, "see index.html"):
+        for line in failure_lines(summary.set_aside, where_all(len(summary.set_aside))):
             say(line)
         if not not_sent:
             say(f"wrote {shown_url(place)}: index.html, manifest.parquet, runs")
