@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -262,6 +263,14 @@ def test_failures_that_are_not_shown_are_counted(tmp_path: Path, grain: Grain) -
     assert "and 3 more: write `--format json`" in status.out
     assert len(grain("batch", "status", out, "--format", "json").json["failed"]) == 23
     assert (out / "index.html").read_text().count("<b>G311</b>") == 23
+
+
+def test_the_page_may_load_its_own_icon() -> None:
+    page = batch_page([], 0)
+    [policy] = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
+    [icon] = re.findall(r'rel="icon" href="([a-z]+:)', page)
+    [images] = [part.split() for part in policy.split("; ") if part.startswith("img-src")]
+    assert icon in images
 
 
 def test_where_failures_are_that_are_not_shown(tmp_path: Path) -> None:
