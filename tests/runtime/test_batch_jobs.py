@@ -225,6 +225,16 @@ def test_the_arguments_of_a_job_have_its_clip(tmp_path: Path) -> None:
     assert "geheim" not in " ".join(secret.arguments)
 
 
+def test_the_arguments_of_a_job_have_its_base(tmp_path: Path) -> None:
+    def arguments(base: str) -> list[str]:
+        [job] = jobs_of_table([Row(VARIANTS, base, None, "left", ())], Sharing())
+        return job.arguments[:-2]
+
+    assert arguments(str(EXAMPLES)) == ["run", str(VARIANTS)]
+    assert arguments(str(tmp_path)) == ["run", "--stdin", str(tmp_path / VARIANTS.name)]
+    assert arguments("s3://studio/clips") == ["run", str(VARIANTS)]  # no option says that
+
+
 def test_rows_of_failures_say_what_was_asked_for(tmp_path: Path) -> None:
     spec = tmp_path / "edit.grain"
     spec.write_text(ClipFolder(tmp_path).spec_text(video='video "gone.mp4"'))

@@ -68,12 +68,15 @@ class BatchJob:
     def arguments(self) -> list[str]:
         """The arguments of `grain` that make the same edit.
 
-        Except for a clip behind a URL and a base that is not the spec's folder, for which `grain
-        run` has no option.
+        If the paths of its spec start at another folder, standard input is to be the spec's text,
+        which a run's folder has. `grain run` takes no clip behind a URL, and no base of a store.
         """
+        spec = [shown(str(self.spec))]
+        if self.base != folder_of(self.spec) and not is_url(self.base):
+            spec = ["--stdin", str(Path(self.base) / self.file)]
         named = ["--variant", self.variant] if self.variant else []
         sets = (*_set_clip(self.clip and shown(self.clip)), *self.sets)
-        return ["run", shown(str(self.spec)), *named, *(f"--set={value}" for value in sets)]
+        return ["run", *spec, *named, *(f"--set={value}" for value in sets)]
 
     def place_of(self, setting: str) -> str | None:
         """Return the cell of a table that an override is from; None if it is from none."""
