@@ -1,14 +1,37 @@
-"""The file that a path which leads nowhere may mean: one of a similar name, in the same folder."""
+"""What a path that leads nowhere may mean: a file of a similar name, or a URL."""
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 from pathlib import Path
 
 from grainspec.diagnostics import closest, visible
 
+FROM_URL = "cannot be read from a URL: the spec is a file of this machine"
+BESIDE_URL = "Put the spec into the same store, and name its URL: `grain run s3://…/edit.grain`."
+_OF_A_URL = re.compile(r"(?:^|/)([a-z][a-z0-9]+):/", re.IGNORECASE)
+"""The path that a URL becomes when it is joined to a folder."""
 _MOST = 2_000
 """Names of a folder that are compared."""
+
+
+def url_of(path: Path) -> str:
+    """Return the URL that was joined to a folder, without user or query; empty if none was.
+
+    >>> url_of(Path("specs", "s3://studio/a.mp4")), url_of(Path("specs/a.mp4"))
+    ('s3://studio/a.mp4', '')
+    >>> url_of(Path("specs", "https://me:secret@host/a.mp4?key=2"))
+    'https://host/a.mp4'
+    """
+    text = path.as_posix()
+    start = _OF_A_URL.search(text)
+    if start is None:
+        return ""
+    host, slash, rest = text[start.end() :].partition("/")
+    if start[1].lower() in ("http", "https"):
+        rest = rest.partition("?")[0]
+    return f"{start[1]}://{host.rpartition('@')[2]}{slash}{rest}"
 
 
 def near_path(path: Path) -> str:

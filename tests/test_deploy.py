@@ -105,7 +105,7 @@ def test_options_of_ray_and_grain_exist() -> None:
     lines = [*config["head_start_ray_commands"], *config["worker_start_ray_commands"]]
     known: dict[str, Any] = {"ray start": scripts.start, "grain batch": batch.commands["run"]}
     shown = (DEPLOY / "README.md").read_text() + (DEPLOY / "cluster.yaml").read_text()
-    lines += re.findall(r"grain batch(?! status| --help)[^`'\n]*", shown)
+    lines += re.findall(r"grain batch(?! status| run --help)[^`'\n]*", shown)
     checked = 0
     for line in lines:
         command = known.get(" ".join(line.split()[:2]))
@@ -124,3 +124,32 @@ def test_the_image_is_repeatable_and_without_secrets() -> None:
     for word, rest in instructions():
         if word == "RUN" and "pip install" in rest:
             assert {"--no-cache-dir", "-c", "constraints.txt"} <= set(rest.split())
+
+
+def test_the_image_and_the_page_name_the_command_that_lists_options() -> None:
+    pytest.importorskip("torch")
+    from click.testing import CliRunner
+
+    from grainspec_runtime.commands.batch import batch
+
+    _, *command = json.loads(dict(instructions())["CMD"])
+    assert f"`grain {' '.join(command)}` lists its options" in (DEPLOY / "README.md").read_text()
+    assert "--object-store" in CliRunner().invoke(batch, command[1:]).output
+
+
+def test_the_memory_of_the_scheduler_is_what_was_measured() -> None:
+    results = ROOT / "runtime/benchmarks/results/2026-11-28-batch-scheduler.json"
+    runs = json.loads(results.read_text())["results"].values()
+    of_jobs = [
+        [mb for jobs, mb in run["memory in MB after jobs"].items() if int(jobs) >= 1000]
+        for run in runs
+    ]
+    first = [values[0] for values in of_jobs]
+    page = [run["memory in MB at the end"] - mb[-1] for run, mb in zip(runs, of_jobs, strict=True)]
+    said = " ".join((DEPLOY / "README.md").read_text().split())
+    said = said[said.index("**Scheduler.**") : said.index("**CPUs.**")]
+    numbers = [int(number) for number in re.findall(r"(\d+)(?: MB| and)", said)]
+    change = max(max(values) - min(values) for values in of_jobs)
+    assert numbers[:3] == [int(mb + 0.5) for mb in first]
+    assert change <= numbers[3] < change + 1
+    assert numbers[4:7] == [round(mb) for mb in page]

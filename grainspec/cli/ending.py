@@ -19,6 +19,7 @@ import click
 
 from grainspec.cli.output import Format, print_findings, say
 from grainspec.diagnostics import Diagnostic, GrainError, reason_of
+from grainspec.extras import install_cure
 
 OK, FOUND_ERRORS, USAGE, INTERNAL_ERROR, INTERRUPTED = 0, 1, 2, 70, 130
 DEBUG = "GRAINSPEC_DEBUG"
@@ -76,9 +77,8 @@ def finding_of(error: BaseException) -> Diagnostic:
     if isinstance(error, ModuleNotFoundError):
         package = (error.name or "").split(".")[0]
         if package not in {"", "grainspec", "grainspec_runtime"}:
-            cure = "Install it with `pip install 'grainspec[runtime]'`."
             message = f"this command requires {package}, which is not installed"
-            return Diagnostic("G501", message, cure)
+            return Diagnostic("G501", message, install_cure(package))
     if isinstance(error, OSError) and not _in_a_folder():
         return Diagnostic("G349", "the current folder does not exist any more", "`cd` to another.")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:

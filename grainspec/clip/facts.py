@@ -20,7 +20,7 @@ from grainspec.clip.numbering import AmbiguousNumbers, has_number, number_names
 from grainspec.clip.video import BrokenFrame, VideoReader, open_video
 from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.span import Span
-from grainspec.near_path import near_path
+from grainspec.near_path import BESIDE_URL, FROM_URL, near_path, url_of
 from grainspec.regular_file import files_in
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
@@ -28,8 +28,6 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".
 _DEEP = frozenset({"F", "I"})
 """Pillow's modes of images with 32-bit values."""
 _IMAGES_FPS = 8.0
-_OF_A_URL = re.compile(r"(?:^|/)[a-z][a-z0-9]+:/", re.IGNORECASE)
-"""The path that a URL becomes when it is joined to a folder."""
 _STATED_DURATION = frozenset({"matroska", "flv", "asf", "mxf"})
 """Containers whose header has the duration; of others, FFmpeg estimates it from the file."""
 _SHORTER = 0.5
@@ -117,11 +115,9 @@ def probe(
     except OSError:  # such as a name that is too long
         there = False
     if not there:
+        if url := url_of(path):
+            raise fail("G301", f"the video {url} {FROM_URL}", BESIDE_URL, span)
         cure = near_path(path) or "Check the path."
-        if _OF_A_URL.search(path.as_posix()):
-            cure = (
-                "Put the spec into the same store, and name its URL: `grain run s3://…/edit.grain`."
-            )
         raise fail("G301", f"the video {path} does not exist", cure, span)
     if path.is_file() and path.stat().st_size == 0:
         raise fail("G302", f"{path} is empty", "Copy the file again.", span)

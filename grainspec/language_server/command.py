@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from grainspec.diagnostics import fail
+from grainspec.extras import install_cure
 
 if TYPE_CHECKING:
     from grainspec.language_server.server import GrainServer
@@ -53,6 +54,5 @@ def load_server() -> GrainServer:
         if package == "grainspec":
             raise
         message = f"this command requires {package}, which is not installed"
-        cure = "Install it with `pip install 'grainspec[editor]'`."
-        raise fail("G501", message, cure) from error
+        raise fail("G501", message, install_cure(package)) from error
     return server()

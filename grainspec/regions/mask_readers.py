@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from grainspec.clip.facts import ClipFacts
 from grainspec.diagnostics import Diagnostic, fail
 from grainspec.model.expressions import MaskFiles
-from grainspec.near_path import near_path
+from grainspec.near_path import BESIDE_URL, FROM_URL, near_path, url_of
 from grainspec.regions.mask_formats import refuse_unread
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ def open_reader(source: MaskFiles, base: Path, facts: ClipFacts) -> MaskReader:
         is_folder = is_file = False
     if is_file:
         refuse_unread(source, place)
+    elif not is_folder and (url := url_of(place)):
+        raise fail("G304", f"the masks {url} {FROM_URL}", BESIDE_URL, source.span)
     read = VIDEO_SUFFIXES | ARRAY_SUFFIXES | COCO_SUFFIXES | CVAT_SUFFIXES
     is_glob = not is_file and any(sign in source.path for sign in "*?[")
     if is_folder or is_glob or suffix not in read:

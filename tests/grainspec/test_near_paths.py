@@ -55,6 +55,18 @@ def test_a_near_path_is_offered(
     assert text[: edit.start] + edit.text + text[edit.end :] == text.replace(wrong, right)
 
 
+@pytest.mark.parametrize("rest", ["masks/left", "masks/*.png", "masks/left.mp4", "masks.json"])
+def test_a_url_in_a_spec_of_this_machine_is_said(folder: Path, rest: str) -> None:
+    url = f"s3://me:secret@studio/{rest}"
+    text = 'grain 1\nvideo "{}"\ntarget "a bear"\nregion a = masks("{}")\nedit a -> "bear"\n'
+    for video, masks, what in (("clip", url, "masks"), (url, "masks/two/left", "video")):
+        facts = check_document(Document(text.format(video, masks), folder / "a.grain"))
+        assert facts is not None
+        found = next(one for one in facts.findings if one.is_error)
+        assert found.message.startswith(f"the {what} s3://studio/{rest} cannot be read from a URL")
+        assert "Put the spec into the same store" in found.cure
+
+
 def test_a_name_that_is_refused_has_no_place(folder: Path) -> None:
     with pytest.raises(GrainError) as error:
         renamed(Document("region sky = all  keep sky", None), 8, "9 lives")

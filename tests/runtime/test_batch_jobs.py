@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,12 @@ import pyarrow as pa
 from pyarrow import dataset, parquet, types
 from rich.console import Console
 
-from grainspec import GrainError
+from grainspec import GrainError, load, override
 from grainspec_runtime.batch import manifest
 from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.folder import claimed_folder, write_progress
 from grainspec_runtime.batch.jobs import BatchJob, Sharing, jobs_of_specs, jobs_of_table
-from grainspec_runtime.batch.page import batch_page
+from grainspec_runtime.batch.page import batch_page, where_all
 from grainspec_runtime.batch.rows import COLUMNS, row_of_failure, row_of_job
 from grainspec_runtime.batch.run import distinct
 from grainspec_runtime.batch.status import status_of
@@ -52,7 +54,12 @@ def test_variants_and_grids_are_multiplied() -> None:
     assert [job.variant for job in jobs(EXAMPLES / "instance.grain")] == [None]
     with pytest.raises(GrainError, match="no variant `lft`") as unknown:
         jobs(VARIANTS, variants=("lft",))
-    assert unknown.value.diagnostics[0].code == "G740"
+    [finding] = unknown.value.diagnostics
+    assert finding.code == "G740"
+    assert finding.cure == "Name one of its variants: `swapped`, `left`, `right`."
+    with pytest.raises(GrainError) as unknown:
+        jobs(EXAMPLES / "instance.grain", variants=("lft",))
+    assert unknown.value.diagnostics[0].cure == "It has no variants: name none."
 
 
 def test_a_job_is_what_decides_its_result(tmp_path: Path) -> None:
@@ -119,6 +126,23 @@ def test_a_setting_is_in_the_grid_or_in_the_table(tmp_path: Path) -> None:
     sharing = Sharing(grid={"sampler.seed": ("1", "2")})
     with pytest.raises(GrainError, match=r"`sampler\.seed` is in the grid and in the table"):
         list(jobs_of_table(read_table(tmp_path / "jobs.csv"), sharing))
+    with pytest.raises(
+        GrainError, match=r"`sampler\.seed` is given by `--set` and in the"
+    ) as twice:
+        list(jobs_of_table(read_table(tmp_path / "jobs.csv"), Sharing(sets=("sampler.seed =9",))))
+    cure = "Leave out `--set sampler.seed =9`, or the column `sampler.seed`."
+    assert twice.value.diagnostics[0].cure == cure
+
+
+def test_a_clip_is_in_one_place(tmp_path: Path) -> None:
+    (tmp_path / "jobs.csv").write_text(f"spec,clip\n{VARIANTS},a.mp4\n")
+    for sharing in (Sharing(sets=("video.path=b",)), Sharing(grid={"video.path": ("b", "c")})):
+        with pytest.raises(GrainError) as twice:
+            list(jobs_of_table(read_table(tmp_path / "jobs.csv"), sharing))
+        assert twice.value.diagnostics[0].cure.endswith("or the column `clip`.")
+    (tmp_path / "jobs.csv").write_text(f"spec,clip,video.path\n{VARIANTS},a.mp4,b.mp4\n")
+    with pytest.raises(GrainError, match=r"line 2 has values of both `clip` and `video\.path`"):
+        list(jobs_of_table(read_table(tmp_path / "jobs.csv"), Sharing()))
 
 
 def test_a_spec_that_changes_meanwhile_changes_no_job(tmp_path: Path) -> None:
@@ -158,8 +182,57 @@ def test_jobs_that_cannot_be_read_are_set_aside(tmp_path: Path) -> None:
     assert [len(unit.jobs) for unit in units] == [1]
     assert [failure.code for _, failure in failed] == ["G001", "G311", "G740", "G201"]
     rows = [row_of_failure(job, failure, [failure.reason]) for job, failure in failed]
-    places = [f"{tmp_path}/bad.grain:1:9", None, None, "--set sampler.stps=3"]
+    at = f"{table}, line 5, column `sampler.stps`"
+    places = [f"{tmp_path}/bad.grain:1:9", None, f"{table}, line 4", at]
+    assert failed[2][1].cure == "Name one of its variants: `swapped`, `left`, `right`."
     assert [row["place"] for row in rows] == places
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_what_is_wrong_in_a_table_is_placed_there(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / "edit.grain").write_text(ClipFolder(tmp_path).spec_text())
+    cells = [{"sampler.seed": "NaN"}, {"clip": "gone.mp4"}, {"clip": None, "sampler.stps": "3"}]
+    names = ["spec", "clip", "sampler.seed", "sampler.stps"]
+    rows = [{"spec": "edit.grain", **row} for row in cells]
+    lines = [",".join(names), *(",".join(row.get(name) or "" for name in names) for row in rows)]
+    table = tmp_path / f"jobs{suffix}"
+    table.write_text("\n".join(lines if suffix == ".csv" else map(json.dumps, rows)))
+    made = list(jobs_of_table(read_table(table), Sharing(sets=("attention.self=0.5",))))
+    first = 2 if suffix == ".csv" else 1
+    columns = ("sampler.seed", "G202"), ("clip", "G301"), ("sampler.stps", "G201")
+    for line, (job, (column, code)) in enumerate(zip(made, columns, strict=True), first):
+        with pytest.raises(GrainError) as refused:
+            prepare(job.whole, Path(job.base), sets=job.sets)
+        row = row_of_failure(job, Failure.of(refused.value), [])
+        assert (row["code"], row["place"]) == (code, f"{table}, line {line}, column `{column}`")
+    [common, *_] = jobs_of_table(read_table(table), Sharing(sets=("sampler.steps=x",)))
+    with pytest.raises(GrainError) as refused:
+        prepare(common.whole, Path(common.base), sets=common.sets)
+    place = row_of_failure(common, Failure.of(refused.value), [])["place"]
+    assert place == "--set sampler.steps=x"  # which is of the command line
+
+
+def test_the_arguments_of_a_job_have_its_clip(tmp_path: Path) -> None:
+    row = Row(VARIANTS, str(EXAMPLES), str(tmp_path / "a b.mp4"), "left", ("sampler.seed=3",))
+    [job] = jobs_of_table([row], Sharing())
+    command, spec, *options = job.arguments
+    assert (command, spec, options[:2]) == ("run", str(VARIANTS), ["--variant", "left"])
+    sets = [option.removeprefix("--set=") for option in options[2:]]
+    same = override(load(VARIANTS).as_variant("left"), sets)
+    assert same == job.chosen
+    assert same.video.path == row.clip
+    [secret] = jobs_of_table([replace(row, clip="sftp://me:geheim@h/a.mp4")], Sharing())
+    assert "geheim" not in " ".join(secret.arguments)
+
+
+def test_the_arguments_of_a_job_have_its_base(tmp_path: Path) -> None:
+    def arguments(base: str) -> list[str]:
+        [job] = jobs_of_table([Row(VARIANTS, base, None, "left", ())], Sharing())
+        return job.arguments[:-2]
+
+    assert arguments(str(EXAMPLES)) == ["run", str(VARIANTS)]
+    assert arguments(str(tmp_path)) == ["run", "--stdin", str(tmp_path / VARIANTS.name)]
+    assert arguments("s3://studio/clips") == ["run", str(VARIANTS)]  # no option says that
 
 
 def test_rows_of_failures_say_what_was_asked_for(tmp_path: Path) -> None:
@@ -200,6 +273,23 @@ def test_failures_that_are_not_shown_are_counted(tmp_path: Path, grain: Grain) -
     assert "and 3 more: write `--format json`" in status.out
     assert len(grain("batch", "status", out, "--format", "json").json["failed"]) == 23
     assert (out / "index.html").read_text().count("<b>G311</b>") == 23
+
+
+def test_the_page_may_load_its_own_icon() -> None:
+    page = batch_page([], 0)
+    [policy] = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
+    [icon] = re.findall(r'rel="icon" href="([a-z]+:)', page)
+    [images] = [part.split() for part in policy.split("; ") if part.startswith("img-src")]
+    assert icon in images
+
+
+def test_where_failures_are_that_are_not_shown(tmp_path: Path) -> None:
+    rows = [{**row_of_job(job), "state": "set aside", "code": "G1"} for job in jobs(VARIANTS)]
+    many = [{**rows[0], "message": "", "cure": "", "place": None, "target": None, "reasons": []}]
+    page = batch_page(many * 5001, 5001)
+    assert page.count("<b>G1</b>") == 5000
+    assert where_all(5000) == "see index.html"
+    assert where_all(5001).startswith("index.html has the first 5,000, ")
 
 
 def test_the_same_job_runs_once() -> None:
@@ -419,6 +509,14 @@ def test_command_lines_that_are_wrong(grain: Grain, tmp_path: Path) -> None:
     twice = ("--grid", "sampler.seed=1", "--grid", "sampler.seed=2")
     assert "several grids of `sampler.seed`" in grain("batch", VARIANTS, *twice).err
     assert grain("batch", VARIANTS, "--object-store", "much").code == 2
+    assert "Ray requires 79MB" in grain("batch", VARIANTS, "--object-store", "1").err
+    both = grain("batch", VARIANTS, "--grid", "sampler.seed=1,2", "--set", "sampler.seed=9")
+    assert both.code == 2
+    assert "`sampler.seed` is also given by `--set sampler.seed=9`" in " ".join(both.err.split())
+    for local in (("--cpus", "2"), ("--object-store", "1GB")):
+        said = grain("batch", VARIANTS, "--address", "127.0.0.1:1", *local)
+        assert said.code == 2
+        assert f"`{local[0]}` is for a local cluster" in said.err
     assert "no variant `pg`" in grain("batch", VARIANTS, "--variant", "left,pg").err
     (tmp_path / "jobs.csv").write_text("spec\n")
     assert "there is no job" in grain("batch", tmp_path / "jobs.csv").err
@@ -438,3 +536,9 @@ def test_the_live_table_fits_a_terminal() -> None:
     )
     assert numbers.split()[:3] == ["50000", "10000", "1000"]
     assert more == []
+
+
+def test_help_says_what_the_options_do(grain: Grain) -> None:
+    said = " ".join(grain("batch", "run", "--help").out.split())
+    assert "Neither read nor write the cache; the jobs of this batch still share inversions" in said
+    assert f"A stage prepares or inverts up to {MOST} jobs of a clip together" in said

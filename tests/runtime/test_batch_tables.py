@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from pyarrow import parquet
 from grainspec import GrainError
 from grainspec_runtime.batch.asked import jobs_asked_for
 from grainspec_runtime.batch.jobs import Sharing
-from grainspec_runtime.batch.table import Row, read_table
+from grainspec_runtime.batch.run import distinct
+from grainspec_runtime.batch.table import Row, _absolute, read_table
 
 
 def refused(path: Path) -> tuple[str, str]:
@@ -39,6 +41,7 @@ def written(folder: Path, name: str, text: str | bytes) -> Path:
     ("name", "text", "said", "cure"),
     [
         ("jobs.txt", "spec\na.grain\n", "does not end in", "Save it as `.csv`"),
+        ("jobs.csv", "Spec,Clip\na.grain,b\n", "`a.grain` in the column `Spec`", "Write `spec` in"),
         ("jobs.jsonl", "[1]\n", "line 1 is not a JSON object", "Write an object a line"),
         (
             "jobs.jsonl",
@@ -164,4 +167,82 @@ def test_a_spec_beside_a_table_is_for_rows_without_one(tmp_path: Path) -> None:
     assert [finding.code for finding in findings] == ["G766"]
     assert "no job is made of" in findings[0].message
     assert not findings[0].is_error
+    twice = [written(tmp_path, "d e.grain", text), a, a]
+    [finding] = jobs_asked_for([table, *twice], Sharing())[1]
+    command = finding.cure.split("`")[-2]
+    assert shlex.split(command) == ["grain", "batch", *map(str, twice[:2])]
     assert [job.file for job in jobs_asked_for([a, b], Sharing())[0]] == ["a.grain", "b.grain"]
+
+
+def test_a_file_is_the_same_however_its_path_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "night").mkdir()
+    clip, spec = tmp_path / "clips/a.mp4", tmp_path / "edit.grain"
+    (tmp_path / "clips/link.mp4").symlink_to(clip)
+    spec.write_text(ClipFolder(tmp_path).spec_text())
+    clips = [str(clip), "../clips/a.mp4", f"file://{clip}", "~/clips/./a.mp4"]
+    lines = [f"{clip},{spec},{tmp_path}" for clip in clips]
+    lines += [f"{clip},~/edit.grain,..", f"{clip},../night/../edit.grain,~/night/.."]
+    table = written(tmp_path / "night", "jobs.csv", "\n".join(["clip,spec,base", *lines]))
+    jobs, _ = jobs_asked_for([table], Sharing())
+    assert {(job.clip, job.spec, job.base) for job in jobs} == {(str(clip), spec, str(tmp_path))}
+    assert len(distinct(jobs)[0]) == 1
+    [link] = read_table(written(tmp_path, "jobs.csv", "clip\nclips/link.mp4\n"), spec)
+    assert link.clip == str(tmp_path / "clips/link.mp4")
+    (tmp_path / "night/away").symlink_to(tmp_path / "clips")
+    written(tmp_path, "jobs.csv", "clip\nnight/away/../x.mp4\nnight/../../../../../../../x.mp4\n")
+    away, root = read_table(tmp_path / "jobs.csv", spec)
+    assert away.clip == str(tmp_path / "night/away/../x.mp4")  # of another folder than night
+    assert root.clip == "/x.mp4"
+    both = [spec, tmp_path / "night/../edit.grain"]
+    assert len(distinct(jobs_asked_for(both, Sharing())[0])[0]) == 1
+
+
+def test_the_home_folder_in_a_table_behind_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/a")
+    assert _absolute("s3://studio/night", "~/a.mp4") == "/home/a/a.mp4"
+    assert _absolute("s3://studio/night", "../a.mp4") == "s3://studio/a.mp4"
+
+
+def test_a_seed_that_a_float_cannot_hold_is_refused(tmp_path: Path) -> None:
+    for number in ("9007199254740993.0", "-1e16"):
+        text = f'{{"sampler.seed": {number}}}'
+        message, cure = refused(written(tmp_path, "jobs.jsonl", text))
+        assert "line 1: `sampler.seed` has a floating-point number from 2^53, " in message
+        assert "without `.0`" in cure
+    parquet.write_table(pa.table({"sampler.seed": [None, 2.0**53]}), tmp_path / "jobs.parquet")
+    assert "row 2: `sampler.seed` has" in refused(tmp_path / "jobs.parquet")[0]
+    rows = '{"sampler.seed": 9007199254740993}\n{"sampler.seed": 9007199254740991.0}\n'
+    exact = read_table(written(tmp_path, "jobs.jsonl", rows), tmp_path / "edit.grain")
+    seeds = [f"sampler.seed={2**53 + 1}", f"sampler.seed={2**53 - 1}"]
+    assert [row.sets for row in exact] == [(seed,) for seed in seeds]
+
+
+def test_other_tables_are_no_specs(tmp_path: Path, grain: Grain) -> None:
+    for name in ("jobs.tsv", "jobs.XLSX"):
+        said = grain("batch", written(tmp_path, name, "spec\tclip\n"), "-o", tmp_path / "out")
+        assert said.code == 1
+        assert "is not a table of jobs: its name does not end in" in " ".join(said.err.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_option_that_no_job_can_have_is_refused_once(tmp_path: Path) -> None:
+    text = ClipFolder(tmp_path).spec_text()
+    spec = written(tmp_path, "a.grain", text)
+    other = written(tmp_path, "b.grain", text.replace("left", "west"))
+    west = jobs_asked_for([spec, other], Sharing(grid={"west.weight": ("1", "2")}))[0]
+    assert len(west) == 4  # of which two are set aside
+    for sharing, setting, option in (
+        (Sharing(grid={"sampler.sed": ("1", "2")}), "sampler.sed=1", "--grid"),
+        (Sharing(grid={"sampler.seed": ("1", "two")}), "sampler.seed=two", "--grid"),
+        (Sharing(sets=("sampler.sed=3",)), "sampler.sed=3", "--set"),
+    ):
+        with pytest.raises(GrainError) as refused:
+            jobs_asked_for([spec, other], sharing)
+        assert (refused.value.source, refused.value.path) == (setting, option)
+    written(tmp_path, "c.grain", "grain 1 vidio")
+    bad = written(tmp_path, "jobs.csv", "spec\nc.grain\n")
+    assert len(jobs_asked_for([bad], Sharing(sets=("sampler.sed=3",)))[0]) == 1

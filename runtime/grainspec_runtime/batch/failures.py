@@ -42,6 +42,12 @@ class Failure:
         may_pass = _may_pass(first.code, error)
         return cls(first.code, first.message, first.cure, may_pass, text, position)
 
+    @property
+    def setting(self) -> str:
+        """The override that is wrong, such as ``sampler.seed=NaN``; empty if none is."""
+        option, space, setting = self.text.partition(" ")
+        return setting if space and option == OVERRIDE else ""
+
     def place(self, spec: str) -> str | None:
         """Return where the fault is, such as ``edit.grain:8:1``; None if it is about no text."""
         if not self.text and not self.position:

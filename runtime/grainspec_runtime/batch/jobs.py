@@ -7,16 +7,18 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
-from grainspec.diagnostics import GrainError, fail
+from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.model.spec import EditSpec
 from grainspec.remote.address import is_url, path_of, shown
 from grainspec.text.override import override
 from grainspec_runtime.batch.spec_texts import SpecText, SpecTexts
-from grainspec_runtime.batch.table import Row, folder_of
+from grainspec_runtime.batch.table import Row, folder_of, normal
 
+_CLIP = "video.path"
+"""The override that stands for a table's column `clip`."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.]+")
 _LONGEST_STEM = 60
 _ALL = "all"
@@ -30,7 +32,8 @@ class BatchJob:
     name: of its folder in the batch's ``runs``. digest: identifies what it asks for. spec: the
     absolute path of its spec, or its URL. base: where its relative paths start, a folder or a URL.
     clip: what takes the place of the spec's clip, absolute or a URL; None for its own. sets:
-    overrides. content: the spec's text when the batch began.
+    overrides. content: the spec's text when the batch began. row: the place of its row in a table,
+    such as ``jobs.csv, line 3``; columns: the overrides that are of the row.
     """
 
     name: str
@@ -41,14 +44,13 @@ class BatchJob:
     variant: str | None
     sets: tuple[str, ...]
     content: SpecText = field(default_factory=SpecText)
+    row: str = field(default="", compare=False)
+    columns: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def whole(self) -> EditSpec:
         """The spec with its variants, of the job's clip; raises GrainError if it is invalid."""
-        whole = self.content.parsed(self.spec)
-        if self.clip is None:
-            return whole
-        return whole.replaced({}, video=whole.video.replaced({}, path=self.clip))
+        return override(self.content.parsed(self.spec), _set_clip(self.clip))
 
     @property
     def chosen(self) -> EditSpec:
@@ -64,9 +66,34 @@ class BatchJob:
 
     @property
     def arguments(self) -> list[str]:
-        """The arguments of `grain` that make the same edit, if the clip is the spec's own."""
+        """The arguments of `grain` that make the same edit.
+
+        If the paths of its spec start at another folder, standard input is to be the spec's text,
+        which a run's folder has. `grain run` takes no clip behind a URL, and no base of a store.
+        """
+        spec = [shown(str(self.spec))]
+        if self.base != folder_of(self.spec) and not is_url(self.base):
+            spec = ["--stdin", str(Path(self.base) / self.file)]
         named = ["--variant", self.variant] if self.variant else []
-        return ["run", shown(str(self.spec)), *named, *(f"--set={value}" for value in self.sets)]
+        sets = (*_set_clip(self.clip and shown(self.clip)), *self.sets)
+        return ["run", *spec, *named, *(f"--set={value}" for value in sets)]
+
+    def place_of(self, setting: str) -> str | None:
+        """Return the cell of a table that an override is from; None if it is from none."""
+        if setting in self.columns:
+            return f"{self.row}, column `{setting_name(setting)}`"
+        if self.clip is not None and setting_name(setting) == _CLIP:
+            return f"{self.row}, column `clip`" if self.row else None
+        return None
+
+
+def _set_clip(clip: str | None) -> tuple[str, ...]:
+    return () if clip is None else (f"{_CLIP}={clip}",)
+
+
+def setting_name(setting: str) -> str:
+    """Return the name of an override ``NAME=VALUE``."""
+    return setting.partition("=")[0].strip()
 
 
 def _file(spec: Path | str) -> PurePath:
@@ -102,7 +129,7 @@ def jobs_of_specs(specs: Sequence[Path | str], sharing: Sharing) -> Iterator[Bat
     Raises GrainError for a spec that cannot be read, or that lacks a variant that is asked for.
     """
     for path in specs:
-        spec = path if isinstance(path, str) else path.absolute()
+        spec = path if isinstance(path, str) else normal(path)
         whole = sharing.specs.of(spec).parsed(spec)
         for variant in _variants(whole, sharing.variants, shown(str(path))):
             for sets in sharing.combinations:
@@ -113,17 +140,35 @@ def jobs_of_table(rows: Iterable[Row], sharing: Sharing) -> Iterator[BatchJob]:
     """Make the jobs of a table's rows; a row without a variant is for all that are asked for.
 
     A spec that cannot be read is reported by its jobs, which are set aside. Raises GrainError
-    (G740) if a row names no spec, or has a value for a setting of the grid.
+    (G740) if a row names no spec, or has a value for a setting that an option has, too.
     """
     for row in rows:
-        for name in sharing.grid or ():
-            if any(value.partition("=")[0].strip() == name for value in row.sets):
-                message = f"`{name}` is in the grid and in the table"
-                raise fail("G740", message, f"Leave out `--grid {name}=…`, or the column.")
+        _require_single_values(row, sharing)
         for variant in _variants_of_row(row, sharing):
             for sets in sharing.combinations:
                 both = (*sets, *row.sets)
-                yield _job(row.spec, row.base, row.clip, variant, both, sharing)
+                job = _job(row.spec, row.base, row.clip, variant, both, sharing)
+                yield replace(job, row=row.place, columns=row.sets)
+
+
+def _require_single_values(row: Row, sharing: Sharing) -> None:
+    columns = {setting_name(setting): setting_name(setting) for setting in row.sets}
+    if row.clip is not None:
+        if _CLIP in columns:
+            message = f"{row.place} has values of both `clip` and `{_CLIP}`"
+            raise fail("G740", message, "Leave one of the two out.")
+        columns[_CLIP] = "clip"
+    for name in sharing.grid or ():
+        if name in columns:
+            message = f"`{name}` is in the grid and in the table"
+            cure = f"Leave out `--grid {name}=…`, or the column `{columns[name]}`."
+            raise fail("G740", message, cure)
+    for setting in sharing.sets:
+        name = setting_name(setting)
+        if name in columns:
+            message = f"`{name}` is given by `--set` and in the table"
+            cure = f"Leave out `--set {setting}`, or the column `{columns[name]}`."
+            raise fail("G740", message, cure)
 
 
 def _variants(whole: EditSpec, asked: tuple[str, ...] | None, path: str) -> Sequence[str | None]:
@@ -133,10 +178,15 @@ def _variants(whole: EditSpec, asked: tuple[str, ...] | None, path: str) -> Sequ
         return [None]
     for name in asked:
         if name not in whole.variant_names:
-            message = f"{path} has no variant `{name}`"
-            names = ", ".join(f"`{known}`" for known in whole.variant_names) or "none"
-            raise fail("G740", message, f"Its variants: {names}. Write `--variant NAME`.")
+            raise GrainError([unknown_variant(whole, path, name)])
     return asked
+
+
+def unknown_variant(whole: EditSpec, file: str, name: str) -> Diagnostic:
+    """Return the error (G740) about a variant that a spec lacks."""
+    names = ", ".join(f"`{known}`" for known in whole.variant_names)
+    cure = f"Name one of its variants: {names}." if names else "It has no variants: name none."
+    return Diagnostic("G740", f"{file} has no variant `{name}`", cure)
 
 
 def variants_named(text: str) -> tuple[str, ...] | None:

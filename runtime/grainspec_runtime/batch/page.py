@@ -19,6 +19,17 @@ _SHOWN = 5000
 """Jobs on the page; the manifest has all of them."""
 
 
+def where_all(count: int) -> str:
+    """Say where all jobs are that were set aside.
+
+    >>> where_all(4_000), where_all(10_000)
+    ('see index.html', 'index.html has the first 5,000, manifest.parquet has all')
+    """
+    if count <= _SHOWN:
+        return "see index.html"
+    return f"index.html has the first {_SHOWN:,}, manifest.parquet has all"
+
+
 def write_page(folder: Path, place: Path, jobs: Sequence[BatchJob]) -> None:
     """Write the page of a batch's jobs; it loads pictures of the runs beside it."""
     asked = {job.digest for job in jobs}

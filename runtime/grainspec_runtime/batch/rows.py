@@ -102,7 +102,7 @@ def row_of_failure(job: BatchJob, failure: Failure, reasons: Sequence[str]) -> d
         "code": failure.code,
         "message": failure.message,
         "cure": failure.cure,
-        "place": failure.place(shown(str(job.spec))),
+        "place": job.place_of(failure.setting) or failure.place(shown(str(job.spec))),
         "attempts": len(reasons),
         "reasons": list(reasons),
     }

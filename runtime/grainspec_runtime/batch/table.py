@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from grainspec_runtime.batch.table_formats import READERS, BadTable
 
 _OWN = ("spec", "clip", "base", "variant")
 _FORMATS = "`.csv`, `.jsonl` or `.parquet`"
+_INEXACT = 2.0**53
+"""From which a float may stand for the whole number after it, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ class Row:
 
     spec, base, clip: absolute paths or URLs; clip is None for the spec's own. variant: one,
     several separated by commas, or ``all``; None for those that the batch is asked for. sets:
-    overrides, from all other columns. names_spec: whether the spec is the row's own.
+    overrides, from all other columns. names_spec: whether the spec is the row's own. place: of the
+    row, such as ``jobs.csv, line 3``.
     """
 
     spec: Path | str
@@ -43,11 +47,26 @@ class Row:
     variant: str | None
     sets: tuple[str, ...]
     names_spec: bool = False
+    place: str = field(default="", compare=False)
 
 
 def folder_of(file: Path | str) -> str:
     """Return the folder of a file or of what is behind a URL."""
     return parent_of(file) if isinstance(file, str) else str(file.absolute().parent)
+
+
+def normal(path: Path | str) -> Path:
+    """Return a path absolute and without ``..``, so that a file has one; links are kept.
+
+    So is a ``..`` after a link, since it leads to the folder of what is linked.
+    """
+    plain = Path(path).absolute()
+    while ".." in plain.parts:
+        at = plain.parts.index("..")
+        if Path(*plain.parts[:at]).is_symlink():
+            break
+        plain = Path(*plain.parts[: max(1, at - 1)], *plain.parts[at + 1 :])
+    return plain
 
 
 def read_table(path: Path | str, spec: Path | str | None = None) -> Iterator[Row]:
@@ -95,6 +114,10 @@ def _told(cells: Mapping[str, Any], where: str) -> dict[str, str]:
     """Return the cells of a row that have a value, as text, by the names of their columns."""
     named = {str(name).strip(): _text(value, str(name), where) for name, value in cells.items()}
     told = {name: text for name, text in named.items() if text}
+    for name in told:
+        if name not in _OWN and name.lower() in _OWN:
+            reason = f"{where} has `{told[name]}` in the column `{name}`"
+            raise BadTable(reason, f"Write `{name.lower()}` in lower case.")
     if "" in told:
         reason = f"{where} has `{told['']}` in a column without a name"
         raise BadTable(reason, "Name the column in the header, such as `sampler.seed`.")
@@ -108,22 +131,23 @@ def _row(told: Mapping[str, str], path: Path | str, where: str, default: Path | 
         message = f"{where} of {shown(str(path))} names no spec"
         raise fail("G740", message, "Add a column `spec`, or name one: `grain batch edit.grain …`.")
     if not is_url(str(spec)):
-        spec = Path(spec).absolute()
+        spec = normal(spec)
     clip = told.get("clip")
     clip = None if clip is None else _absolute(place, clip)
     base = _absolute(place, told["base"]) if "base" in told else folder_of(spec)
     sets = tuple(f"{name}={text}" for name, text in told.items() if name not in _OWN)
-    return Row(spec, base, clip, told.get("variant"), sets, "spec" in told)
+    at = f"{shown(str(path))}, {where}"
+    return Row(spec, base, clip, told.get("variant"), sets, "spec" in told, at)
 
 
 def _absolute(place: str, written: str) -> str:
     """Return a path or URL that is written in a table whose folder, or its URL, is ``place``."""
-    written = without_file_protocol(written)
-    if is_url(written) or Path(written).is_absolute():
+    written = expanduser(without_file_protocol(written))
+    if is_url(written):
         return written
-    if is_url(place):
+    if is_url(place) and not Path(written).is_absolute():
         return joined(root_of(place), posixpath.normpath(path_of(place).joinpath(written)))
-    return str((Path(place) / written).absolute())
+    return str(normal(Path(place) / written))
 
 
 def _text(value: object, name: str, where: str) -> str:
@@ -137,5 +161,9 @@ def _text(value: object, name: str, where: str) -> str:
     if isinstance(value, float) and value != value:
         return ""  # NaN: a missing cell
     if isinstance(value, float) and value.is_integer():
+        if abs(value) >= _INEXACT:
+            reason = f"{where}: `{name}` has a floating-point number from 2^53, {value:.0f}, "
+            cure = "Write whole numbers without `.0` or an exponent, in Parquet as int64 or text."
+            raise BadTable(f"{reason}which may stand for another whole number", cure)
         return str(int(value))  # columns with missing cells become floats in many programs
     return str(value).strip()

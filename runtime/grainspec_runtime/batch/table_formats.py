@@ -130,3 +130,8 @@ READERS: Mapping[str, Callable[[Path], Rows]] = {
     ".parquet": _parquet,
 }
 """What reads a table, by the suffix of its name; each raises BadTable, and OSError."""
+
+OTHERS = frozenset(
+    (".tsv", ".tab", ".xlsx", ".xls", ".ods", ".numbers", ".ndjson", ".pq", ".feather", ".arrow")
+)
+"""Suffixes of tables that are not read."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from grainspec.diagnostics import GrainError
 from grainspec_runtime.batch.failures import Failure
-from grainspec_runtime.batch.jobs import BatchJob
+from grainspec_runtime.batch.jobs import BatchJob, unknown_variant
 
 MOST = 16
 """Jobs of a unit: so many are prepared at once, and wait for one inversion."""
@@ -32,8 +32,9 @@ def units_of(jobs: Iterable[BatchJob], failed: list[tuple[BatchJob, Failure]]) -
         try:
             session = session_of(job)
         except KeyError:
-            message = f"{job.file} has no variant `{job.variant}`"
-            failed.append((job, Failure("G740", message, "Name one of its variants.")))
+            finding = unknown_variant(job.whole, job.file, str(job.variant))
+            failure = Failure(finding.code, finding.message, finding.cure, text=job.row)
+            failed.append((job, failure))
         except (GrainError, OSError) as error:
             failed.append((job, Failure.of(error)))
         else:

@@ -24,6 +24,9 @@ from grainspec_runtime.commands.spec_file import ALL, set_option
 _TIME = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*([smh])", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
+_LEAST_STORE = 79_000_000
+"""What Ray requires: 75 MiB."""
+
 
 class _RunByDefault(click.Group):
     """A group whose command `run` may be left out: `grain batch edit.grain`."""
@@ -76,7 +79,11 @@ def batch() -> None:
     help="Share a GPU between at most so many workers (default: what its memory allows, up to 8).",
 )
 @click.option("--cpus", type=click.IntRange(1), help="CPUs of a local cluster (default: all).")
-@click.option("--object-store", metavar="SIZE", help="Memory for what stages hand on, as 2GB.")
+@click.option(
+    "--object-store",
+    metavar="SIZE",
+    help="Memory of a local cluster for what stages hand on, as 2GB.",
+)
 @click.option(
     "--retries",
     type=click.IntRange(0, 10),
@@ -87,14 +94,15 @@ def batch() -> None:
 @click.option(
     "--timeout",
     metavar="TIME",
-    help="For each stage of a job, such as `90s`, `30m` or `2h` (default: none). What takes longer "
-    "is ended and counts as an attempt.",
+    help="For each stage, such as `90s`, `30m` or `2h` (default: none). A stage prepares or "
+    "inverts up to 16 jobs of a clip together, or samples or saves one; in a new process it "
+    "includes loading. What takes longer is ended, and counts as an attempt.",
 )
 @click.option("--measure", is_flag=True, help="Measure each edit, without CLIP; kept ones, too.")
 @click.option(
     "--no-cache",
     is_flag=True,
-    help="Neither read nor write the cache; each worker then inverts the clips of its jobs itself.",
+    help="Neither read nor write the cache; the jobs of this batch still share inversions.",
 )
 @click.option("--fresh", is_flag=True, help="Run all jobs, also those that are done.")
 @progress_option
@@ -154,19 +162,24 @@ def run(
     from grainspec_runtime.batch.jobs import Sharing, variants_named
     from grainspec_runtime.batch.limits import Limits
     from grainspec_runtime.batch.manifest import take_over
+    from grainspec_runtime.batch.page import where_all
     from grainspec_runtime.batch.places import Places
     from grainspec_runtime.batch.run import Cluster, distinct, run_batch
     from grainspec_runtime.cache.folder import cache_folder
     from grainspec_runtime.remote.record import recorded
 
-    options, limit = loading.options(), _seconds(timeout)
+    options, limit, store = loading.options(), _seconds(timeout), _bytes(object_store)
+    for name, value in (("--cpus", cpus), ("--object-store", store)):
+        if address and value is not None:
+            message = f"`{name}` is for a local cluster: give it to `ray start`, or leave it out"
+            raise click.UsageError(f"{message}, or leave `--address` out.")
     output = without_file_protocol(output) if output else None
     for url in filter(is_url, (output or "", shared_cache() or "")):
         check_lasting(url)
     sharing = Sharing(
         variants=variants_named(",".join(variants)) if variants else None,
         sets=sets,
-        grid=_grids(grids),
+        grid=_grids(grids, sets),
         loading={"dtype": loading.arguments["dtype"], **options.recorded()},
     )
     warnings: list[Diagnostic] = []
@@ -204,7 +217,7 @@ def run(
             once,
             work,
             folder,
-            on=Cluster(address, cpus, _bytes(object_store)),
+            on=Cluster(address, cpus, store),
             limits=Limits(
                 workers,
                 per_gpu,
@@ -234,7 +247,7 @@ def run(
         say(f"{summary.done} of {summary.jobs} jobs are done{before}, in {summary.seconds:.0f} s")
         if summary.measured:
             say(f"measured {counted(summary.measured, 'kept job')}")
-        for line in failure_lines(summary.set_aside, "see index.html"):
+        for line in failure_lines(summary.set_aside, where_all(len(summary.set_aside))):
             say(line)
         if not not_sent:
             say(f"wrote {shown_url(place)}: index.html, manifest.parquet, runs")
@@ -266,11 +279,15 @@ def status(folder: Path | str, format_: Format) -> None:
         say(status_text(facts))
 
 
-def _grids(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+def _grids(texts: tuple[str, ...], sets: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    given = {text.partition("=")[0].strip(): text for text in sets}
     found: dict[str, tuple[str, ...]] = {}
     for name, values in map(_grid, texts):
         if name in found:
             message = f"several grids of `{name}`: write `{name}=VALUE,VALUE` once"
+            raise click.BadParameter(message, param_hint="--grid")
+        if name in given:
+            message = f"`{name}` is also given by `--set {given[name]}`: leave one of the two out"
             raise click.BadParameter(message, param_hint="--grid")
         found[name] = values
     return found
@@ -297,9 +314,13 @@ def _bytes(size: str | None) -> int | None:
     if size is None:
         return None
     try:
-        return size_in_bytes(size)
+        store = size_in_bytes(size)
     except ValueError as error:
         raise click.BadParameter(f"{error}", param_hint="--object-store") from error
+    if store < _LEAST_STORE:
+        message = f"`{size}` is too small: Ray requires {_LEAST_STORE / 1e6:.0f}MB"
+        raise click.BadParameter(message, param_hint="--object-store")
+    return store
 
 
 def _seconds(text: str | None) -> float | None:
