@@ -7,6 +7,7 @@ has no threads, not from a test.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import tempfile
 from collections.abc import Callable
 from datetime import timedelta
@@ -20,6 +21,8 @@ import torch.distributed as dist
 def in_forks(count: int, work: Callable[[], Any]) -> list[Any]:
     """Call ``work`` in so many processes of one group; return what each returns."""
     torch.set_num_threads(1)
+    # torch's threads do not survive a fork: transformers would load in others, and now and then fail
+    os.environ["HF_DEACTIVATE_ASYNC_LOAD"] = "1"
     context = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory() as folder:
         running = []
