@@ -62,11 +62,14 @@ def _require_valid_options(jobs: Sequence[BatchJob], sharing: Sharing) -> None:
     grid = [f"{name}={value}" for name, values in (sharing.grid or {}).items() for value in values]
     untried = {*sharing.sets, *grid}
     errors: dict[str, GrainError] = {}
+    tried: set[tuple[Path | str, frozenset[str]]] = set()
     for job in jobs:
         if not untried:
             return
-        if untried.isdisjoint(job.sets):
+        here = (job.spec, frozenset(untried.intersection(job.sets)))
+        if not here[1] or here in tried:
             continue
+        tried.add(here)
         try:
             _ = job.chosen
         except GrainError as error:

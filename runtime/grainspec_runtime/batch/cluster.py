@@ -66,7 +66,9 @@ def cluster(
         where = f"the cluster at {address}" if address else "a local cluster of Ray"
         reason = (str(error) or type(error).__name__).splitlines()[0]
         message = without_secrets(f"{where} cannot be used: {reason}")
-        cure = "Start one (`ray start --head`) and give its address, or leave `--address` out."
+        cure = "Start one (`ray start --head`), and give its address with `--address`."
+        if address:
+            cure = "Start one (`ray start --head`) and give its address, or leave `--address` out."
         refused = isinstance(error, TokenRefusedError)
         raise fail("G744", message, TOKEN_CURE if refused else cure) from error
     # Its other processes' messages go to stdout even with `log_to_driver` off; ours are there.
