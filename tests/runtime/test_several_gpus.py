@@ -15,18 +15,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from clips import EXAMPLES, ClipFolder
 from command import Grain
 from programs import printed
 from wan import tiny_wan
 
 from grainspec import GrainError, load, parse
-from grainspec.diagnostics import Diagnostic
+from grainspec.diagnostics import Diagnostic, fail
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.families.wan.parallel import division_of
 from grainspec_runtime.commands import again
-from grainspec_runtime.commands.part import LOST
-from grainspec_runtime.commands.parts import Said
+from grainspec_runtime.commands.part import LOST, Part, joined, why_lost
+from grainspec_runtime.commands.parts import Said, check_gpus
 from grainspec_runtime.commands.parts import ended as ended_run
 from grainspec_runtime.commands.spec_file import SpecFile
 from grainspec_runtime.demo import __file__ as demo
@@ -34,6 +35,7 @@ from grainspec_runtime.editing.divided import check_divided
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.modulation.part import Division
 from grainspec_runtime.prepare import prepare
+from grainspec_runtime.ranks import exchanging
 from grainspec_runtime.runs.read import read_run
 
 
@@ -297,6 +299,38 @@ def test_the_process_that_failed_says_why(
     with pytest.raises(GrainError, match="process 1 of the run was ended by signal 9") as refused:
         ended(tmp_path, LOSES, KILLED)
     assert refused.value.diagnostics[0].code == "G755"
+
+
+def test_a_process_that_lost_the_others_leaves_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+        monkeypatch.setenv(name, "lo")
+    with pytest.raises(SystemExit) as ending, joined(Part(0, 1, tmp_path), "cpu"), exchanging():
+        raise RuntimeError("the cable is out")
+    assert ending.value.code == LOST
+    assert why_lost(tmp_path) == "the cable is out"
+    again = tmp_path / "again"
+    again.mkdir()
+    with pytest.raises(GrainError, match="G506"), joined(Part(0, 1, again), "cpu"):
+        raise fail("G506", "no memory", "")
+
+
+def test_too_little_memory_is_no_lost_process() -> None:
+    with pytest.raises(torch.OutOfMemoryError), exchanging():
+        raise torch.OutOfMemoryError
+
+
+@pytest.mark.parametrize(("there", "cure"), [(1, "Remove `--gpus`."), (2, "Write `--gpus 2`.")])
+def test_gpus_have_to_be_there(monkeypatch: pytest.MonkeyPatch, there: int, cure: str) -> None:
+    loading: Any = SimpleNamespace(offload=None, compiles=False, arguments={"device": None})
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: there)
+    with pytest.raises(GrainError, match=f"needs 4 GPUs, and this machine has {there}") as refused:
+        check_gpus(4, loading)
+    assert refused.value.diagnostics[0].cure == cure
+    check_gpus(there, loading)
+    loading.arguments["device"] = "cpu:0"
+    check_gpus(4, loading)
 
 
 def test_a_process_ends_with_its_command(tmp_path: Path) -> None:
