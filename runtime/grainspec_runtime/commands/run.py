@@ -83,7 +83,7 @@ from grainspec_runtime.tracking.bake import TrackOptions
 @click.option(
     "--gpus",
     type=click.IntRange(2),
-    help="Divide the clip between so many GPUs: its windows (`context`) for models with a UNet, "
+    help="Divide the clip between this many GPUs: its windows (`context`) for models with a UNet, "
     "its latent tokens for video transformers.",
 )
 @click.option(
