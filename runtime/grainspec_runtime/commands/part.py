@@ -95,29 +95,33 @@ def joined(part: Part | None, device: str) -> Iterator[None]:
     import torch
     import torch.distributed as dist
 
+    from grainspec_runtime.ranks import exchanging
+
     _stay_on_this_machine()
     _meet(part)
     where: dict[str, Any] = {}
     if device != "cpu":
         torch.cuda.set_device(part.number)
         where["device_id"] = torch.device(device)
-    dist.init_process_group(
-        "gloo" if device == "cpu" else "nccl",
-        init_method=f"file://{part.meeting}/store",
-        rank=part.number,
-        world_size=part.processes,
-        timeout=_PATIENCE,
-        **where,
-    )
     try:
-        yield
+        with exchanging():
+            dist.init_process_group(
+                "gloo" if device == "cpu" else "nccl",
+                init_method=f"file://{part.meeting}/store",
+                rank=part.number,
+                world_size=part.processes,
+                timeout=_PATIENCE,
+                **where,
+            )
+        try:
+            yield
+        finally:
+            dist.destroy_process_group()
     except GrainError as error:
         if error.diagnostics[0].code == "G755":
             _tell_why(part, error)
             raise SystemExit(LOST) from error
         raise
-    finally:
-        dist.destroy_process_group()
 
 
 def why_lost(meeting: Path) -> str:
