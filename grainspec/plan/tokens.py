@@ -7,7 +7,8 @@ frame, unless a latent frame stands for several). It belongs to a region
               later of two
     corner    if the pixel at its top left corner does, on the same frame: VideoGrain's code scales
               masks to the latents by nearest neighbours, and from there to each level, and both
-              take the first one of a cell
+              take the first one of a cell. Where a level does not divide the latents evenly, that
+              can be a pixel beside the block
     area      if at least a given share of the block's pixels does, up to one part in 10^9
     any       if any of its pixels does, so that small regions are kept
 """

@@ -128,6 +128,18 @@ def test_a_failure_says_where() -> None:
     )
 
 
+def test_a_corner_can_be_outside_of_its_token() -> None:
+    """7 rows of latents are 4 at the next level: VideoGrain's corner of its second is above it."""
+    text = (
+        'grain 1 video "c" target "a bear" region r = all region k = all '
+        'edit r -> "bear" keep k attention { resize corner }'
+    )
+    kept = np.zeros((1, 56, 32), bool)
+    kept[:, 14:28] = True
+    masks = {"r": np.ones_like(kept), "k": kept}
+    check_case(Case.of(text, Layout.of(masks), word_backbone(levels=2)))
+
+
 def test_kept_pixels_and_parts_are_looked_at() -> None:
     spec = parse(
         'grain 1 video "c" target "a bear with a hat" region r = all region h = all '

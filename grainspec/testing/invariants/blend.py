@@ -9,6 +9,7 @@ from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case
 from grainspec.testing.invariants.expected import (
     by_latents,
+    corners,
     groups_of,
     latent_grid,
     level_grids,
@@ -47,7 +48,8 @@ def kept(case: Case) -> None:
     """No edit has a pixel of a kept region, nor a latent token of which all pixels are kept.
 
     Its latent pixels may not change. A token of which only some pixels are kept belongs to the
-    edits that have the others, by the spec's `resize`, and may change with them.
+    edits that have the others, by the spec's `resize`, and may change with them. By `corner`, so
+    does a token whose corner is outside of it, at a level that does not divide the latents evenly.
     """
     if case.kept is None:
         return
@@ -59,6 +61,8 @@ def kept(case: Case) -> None:
     for level, grid in zip(plan.levels, level_grids(case), strict=True):
         counts = pixel_counts(case.kept, groups, grid)
         whole = np.asarray(counts == pixel_totals(case.kept.shape[1:], groups, grid))
+        if case.spec.modulation.resize == "corner":
+            whole &= corners(case.kept, groups, grid, level_grids(case)[0])
         in_edit = whole & plan.members_CE[level.labels_FHW].any(axis=3)
         for frame, row, column in np.argwhere(in_edit)[:1]:
             message = "the token is in an edit, although all its pixels are kept"
