@@ -19,13 +19,17 @@ from triton.backends.compiler import GPUTarget
 from triton.experimental.gluon import language as gl
 from triton.experimental.gluon._runtime import GluonASTSource
 
-from grainspec_runtime.attention import class_order
-from grainspec_runtime.attention.backends.hopper_kernel import modulated_kernel, pieces
+from grainspec_runtime.attention.backends.hopper_kernel import (
+    constants,
+    modulated_kernel,
+    pieces,
+    tile_keys,
+)
 
 
 def source(width: int, *, partials: bool) -> GluonASTSource:
     large, small = pieces(width)
-    tile = class_order.TILE if width <= 128 else class_order.TILE // 2
+    tile = tile_keys(width)
     names = modulated_kernel.arg_names
     types = dict.fromkeys(names, "i32") | {"Q": "*bf16", "scale": "fp32"}
     for kind in "kv":
@@ -36,16 +40,7 @@ def source(width: int, *, partials: bool) -> GluonASTSource:
         types[name] = "*fp32" if partials else "*bf16"
     types |= dict.fromkeys(("Queries", "Classes", "Tiles", "Counts"), "*i32")
     types |= dict.fromkeys(("Attract", "Repel"), "*fp32")
-    known: dict[str, object] = {
-        "WIDTH": width,
-        "K2": small,
-        "V2": small,
-        "STAGES": 2,
-        "PARK": width > 64 and not partials,
-        "OVERLAP": width > 64,
-        "ONES": large + small > width,
-        "PARTIALS": partials,
-    }
+    known = constants(width, partials=partials)
     types |= dict.fromkeys(known, "constexpr")
     return GluonASTSource(
         fn=modulated_kernel,

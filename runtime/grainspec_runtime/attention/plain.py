@@ -27,11 +27,11 @@ def plain_part(query: Tensor, key: Tensor, value: Tensor) -> Part:
     (1.0, 2.0)
     """
     if _fits(query, key):
-        asked = torch.backends.cuda.SDPAParams(query, key, value, None, 0.0, False, False)
         if torch._fused_sdp_choice(query, key, value) == SDPBackend.CUDNN_ATTENTION.value:
             cudnn = torch.ops.aten._scaled_dot_product_cudnn_attention
             out, log_sum, *_ = cudnn(query, key, value, None, True)
             return out.float(), log_sum.reshape(query.shape[:3])
+        asked = torch.backends.cuda.SDPAParams(query, key, value, None, 0.0, False, False)
         if torch.backends.cuda.can_use_flash_attention(asked):
             flash = torch.ops.aten._scaled_dot_product_flash_attention
             out, log_sum, *_ = flash(query, key, value)

@@ -280,7 +280,9 @@ def status(folder: Path | str, format_: Format) -> None:
 
 
 def _grids(texts: tuple[str, ...], sets: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    given = {text.partition("=")[0].strip(): text for text in sets}
+    from grainspec_runtime.batch.jobs import setting_name
+
+    given = {setting_name(text): text for text in sets}
     found: dict[str, tuple[str, ...]] = {}
     for name, values in map(_grid, texts):
         if name in found:

@@ -377,6 +377,26 @@ def pieces(width: int) -> tuple[int, int]:
     return (2 * large, 0) if small == large else (large, small)
 
 
+def tile_keys(width: int) -> int:
+    """The keys of a tile, for heads of this size."""
+    return class_order.TILE if width <= 128 else class_order.TILE // 2
+
+
+def constants(width: int, *, partials: bool) -> dict[str, int | bool]:
+    """What the kernel is compiled for: heads of this size, and whole or partial results."""
+    large, small = pieces(width)
+    return {
+        "WIDTH": width,
+        "K2": small,
+        "V2": small,
+        "STAGES": 2,
+        "PARK": width > 64 and not partials,
+        "OVERLAP": width > 64,
+        "ONES": large + small > width,  # room for a column of ones, whose sums are the softmax's
+        "PARTIALS": partials,
+    }
+
+
 def launch(call: AttentionCall) -> Tensor:
     """The result of a prepared call without soft keys, ``[B, H, N, d]``, float16 or bfloat16."""
     out = torch.empty_like(call.query)
@@ -397,12 +417,10 @@ def launch_partials(call: AttentionCall) -> Partials:
 def _launch(call: AttentionCall, outs: Sequence[Tensor], *, partials: bool) -> None:
     query, keys, width, order = call.query, call.keys, call.width, call.class_order()
     large, small = pieces(width)
-    ones = large + small > width  # room for a column of ones, whose sums are the softmax's
-    value_width = large + small if ones else width
-    sorted_key, sorted_value = _sorted_by_class(call, value_width)
-    tile = class_order.TILE if width <= 128 else class_order.TILE // 2
+    known = constants(width, partials=partials)
+    sorted_key, sorted_value = _sorted_by_class(call, large + small if known["ONES"] else width)
     descriptors = (
-        _described(tensor, tile, piece)
+        _described(tensor, tile_keys(width), piece)
         for tensor in (sorted_key, sorted_value)
         for piece in (large, small)
     )
@@ -411,8 +429,7 @@ def _launch(call: AttentionCall, outs: Sequence[Tensor], *, partials: bool) -> N
         query, *descriptors, *outs, *index, call.attract, call.repel,
         call.scale * math.log2(math.e), keys, call.queries, order.tiles_BCT.shape[2],
         *strides_of(query, outs[0]), *batch_strides_of(*index, call.attract, call.repel),
-        WIDTH=width, K2=small, V2=small, STAGES=2, PARK=width > 64 and not partials,
-        OVERLAP=width > 64, ONES=ones, PARTIALS=partials, num_warps=4,
+        **known, num_warps=4,
     )  # fmt: skip
 
 
