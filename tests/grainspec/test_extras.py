@@ -19,7 +19,7 @@ OF_DEPENDENCIES = {"grpc", "lsprotocol", "aiobotocore", "boto3", "botocore"}
 def test_an_extra_has_its_packages(module: str, extra: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    packages = {re.match(r"[\w-]+", requirement)[0] for requirement in extras[extra]}  # type: ignore[index]
+    packages = {re.split(r"[^\w-]", requirement)[0] for requirement in extras[extra]}
     assert module in packages | OF_DEPENDENCIES
 
 

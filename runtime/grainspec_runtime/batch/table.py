@@ -28,7 +28,7 @@ from grainspec_runtime.batch.table_formats import READERS, BadTable
 _OWN = ("spec", "clip", "base", "variant")
 _FORMATS = "`.csv`, `.jsonl` or `.parquet`"
 _INEXACT = 2.0**53
-"""From which a float may stand for the whole number after it, too."""
+"""From which on a float may be a rounded integer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +164,6 @@ def _text(value: object, name: str, where: str) -> str:
         if abs(value) >= _INEXACT:
             reason = f"{where}: `{name}` has a floating-point number from 2^53, {value:.0f}, "
             cure = "Write whole numbers without `.0` or an exponent, in Parquet as int64 or text."
-            raise BadTable(f"{reason}which may stand for another whole number", cure)
+            raise BadTable(f"{reason}which may be a rounded integer", cure)
         return str(int(value))  # columns with missing cells become floats in many programs
     return str(value).strip()

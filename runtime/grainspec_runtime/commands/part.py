@@ -35,8 +35,9 @@ that has ended is noticed at once."""
 class Part(NamedTuple):
     """The number of a process, how many there are, and the folder where they meet.
 
-    >>> Part.read(str(Part(1, 4, Path("/tmp/a/b"))))
-    Part(number=1, processes=4, meeting=PosixPath('/tmp/a/b'))
+    >>> part = Part(1, 4, Path("some", "folder"))
+    >>> Part.read(str(part)) == part
+    True
     """
 
     number: int
